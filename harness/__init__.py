@@ -1,0 +1,1 @@
+"""Simulation and conformance test harness for container lock/unlock APIs over HTTP."""

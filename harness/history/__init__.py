@@ -1,0 +1,23 @@
+"""What was asked and answered: operations, their history, and the JSONL file that holds it."""
+
+from harness.history.facts import Facts
+from harness.history.jsonl import HistoryError, HistoryWriter, read_history
+from harness.history.operation import (
+    SHOWN_FIELDS,
+    Header,
+    History,
+    Operation,
+    Shown,
+)
+
+__all__ = [
+    "SHOWN_FIELDS",
+    "Facts",
+    "Header",
+    "History",
+    "HistoryError",
+    "HistoryWriter",
+    "Operation",
+    "Shown",
+    "read_history",
+]

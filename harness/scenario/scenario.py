@@ -1,0 +1,167 @@
+"""A scenario as the other stages see it: one concrete instance, parameters and case rows already filled in."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.contract import Level, State
+from harness.scenario.expressions import Expression
+
+Verb = Literal["lock", "unlock", "auth", "get", "list", "update", "use", "crash", "pause", "barrier", "restart"]
+ScheduleKind = Literal["order", "every", "sample", "race"]
+ClauseKind = Literal["always", "never", "sometimes", "eventually"]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in a scenario file; both count from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What the harness does to one call: at most one of the first three."""
+
+    lose: Literal["request", "reply"] | None = None
+    reset: bool = False
+    hold: Literal["request", "reply"] | None = None
+    until: str | None = None  # the step that ends a hold
+    delay_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Send again while the outcome is one of `outcomes`; each try is an operation of its own."""
+
+    times: int
+    outcomes: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that a dispatcher does.
+
+    `container` is a name of `given`, "found[0]" for what a list step saved, or "c[member]" in a fleet.
+    `argument` is the rest of the verb: attributes of an update, filters of a list, the saved token of a use
+    ("A.token"), the name of a barrier.
+    """
+
+    id: str
+    verb: Verb
+    mark: Mark
+    container: str | None = None
+    argument: Any = None
+    expect: tuple[str | int, ...] = ()  # outcome words or statuses; empty: anything
+    save: str | None = None
+    when: Expression | None = None
+    after: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    fault: Fault | None = None
+    retry: Retry | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """One dispatcher; its steps run in order."""
+
+    name: str
+    token: str  # shared or stranger
+    steps: tuple[Step, ...]
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """`count` dispatchers, named D[0] to D[count-1], that run the same steps."""
+
+    name: str
+    count: int
+    token: str
+    steps: tuple[Step, ...]
+    mark: Mark
+    policy: str | None = None
+
+
+@dataclass(frozen=True)
+class GivenContainer:
+    """A fresh container for every run, brought to `state` by real calls of the shared token."""
+
+    name: str
+    state: State
+    attributes: dict[str, Any]  # of the create call: priority and the like
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """In which orders the steps run."""
+
+    kind: ScheduleKind
+    mark: Mark
+    order: tuple[tuple[str, ...], ...] = ()  # kind order: groups, each sent together
+    limit: int = 2000  # kind every: more orders than this are refused with their count
+    runs: int = 200  # kinds sample and race
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One line of `outcome`: judged at the end of each run, on the history alone."""
+
+    name: str
+    kind: ClauseKind
+    expression: Expression
+    mark: Mark
+    within_ms: int | None = None  # kind eventually
+
+
+@dataclass(frozen=True)
+class KnownRace:
+    """An outcome that the contract permits: reported as a known race where `only_when` holds, red elsewhere."""
+
+    id: str
+    breaks: tuple[str, ...]
+    only_when: Expression
+    because: str
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One instance of a scenario file.
+
+    `name` is unique in a run: "stolen_lock", "thundering_herd[size=10]", "transition_table[Queued-shared-lock]".
+    """
+
+    name: str
+    family: str  # the name in the file, without the brackets
+    summary: str
+    level: Level
+    requires: tuple[str, ...]
+    given: tuple[GivenContainer, ...]
+    tokens: dict[str, str]  # session or fleet -> shared or stranger
+    sessions: tuple[Session, ...]
+    fleets: tuple[Fleet, ...]
+    nemesis: tuple[Step, ...]
+    schedule: Schedule
+    clauses: tuple[Clause, ...]
+    show: tuple[Expression, ...]
+    known_race: KnownRace | None
+    path: Path
+    text: str = field(repr=False)  # the whole file
+    mark: Mark = Mark(1, 1)
+    see: str | None = None
+    tags: tuple[str, ...] = ()
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def steps(self) -> dict[str, Step]:
+        """Every step of sessions, fleets and nemesis by its id ("lock" of fleet D stands under "D.lock")."""
+        found = {step.id: step for session in self.sessions for step in session.steps}
+        found |= {f"{fleet.name}.{step.id}": step for fleet in self.fleets for step in fleet.steps}
+        found |= {step.id: step for step in self.nemesis}
+        return found
+
+    def place(self, mark: Mark) -> str:
+        """Where a mark is, as editors and CI understand it: "path:line:column"."""
+        return f"{self.path}:{mark.line}:{mark.column}"

@@ -1,0 +1,1 @@
+"""A container lock/unlock server that follows the contract, on real databases."""
