@@ -31,7 +31,8 @@ _ALL = (
     Requirement(
         "LOCK-5",
         "arvados",
-        "A granted lock or unlock answers at least uuid, state, priority, locked_by_uuid and auth_uuid as they are then.",
+        "A granted lock or unlock answers at least uuid, state, priority, locked_by_uuid and auth_uuid, as they "
+        "are then.",
     ),
     Requirement("LOCK-6", "arvados", "Each lock adds 1 to lock_count."),
     Requirement(
@@ -86,7 +87,8 @@ _ALL = (
         "STATE-3",
         "must",
         "The locking token may take Locked to Running, Running to Complete, and Locked or Running to Cancelled; a "
-        "dispatch token may take Queued to Cancelled; Running keeps holder and auth, Complete and Cancelled clear both.",
+        "dispatch token may take Queued to Cancelled; Running keeps holder and auth, Complete and Cancelled clear "
+        "both.",
     ),
     Requirement(
         "STATE-4",
