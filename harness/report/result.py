@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.check.verdict import Verdict
+from harness.contract import Level
 from harness.history import History
 from harness.scenario import Scenario
 
@@ -25,6 +26,7 @@ class ScenarioResult:
     seconds: float
     requests: int
     processes: int  # distinct operating system processes that sent requests
+    replays: dict[int, str] = field(default_factory=dict)  # of single runs, where their text is not `replay`
 
 
 @dataclass
@@ -32,7 +34,7 @@ class RunResult:
     """One call of `lockrace run`: every scenario instance, and what ended it."""
 
     target: str
-    level: str
+    level: Level
     seed: int
     started: str  # wall clock, ISO 8601
     results: list[ScenarioResult] = field(default_factory=list)

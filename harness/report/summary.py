@@ -1,0 +1,152 @@
+"""What a run came to, counted: families of instances, known races, requirements, and where to look next."""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.check.verdict import Violation
+from harness.contract import REQUIREMENTS, covers
+from harness.report.describe import harmless
+from harness.report.result import Label, RunResult, ScenarioResult
+
+WORST_FIRST: tuple[Label, ...] = ("violation", "inconclusive", "known race", "conforms")
+
+
+@dataclass(frozen=True)
+class Family:
+    """All finished instances of one scenario file: rows of a table, combinations of parameters."""
+
+    name: str
+    results: tuple[ScenarioResult, ...]
+
+    @property
+    def label(self) -> Label:
+        """The worst label of its instances."""
+        return min((result.label for result in self.results), key=WORST_FIRST.index)
+
+    @property
+    def labels(self) -> dict[Label, int]:
+        """How many instances came to each label, worst first."""
+        counts = Counter(result.label for result in self.results)
+        return {label: counts[label] for label in WORST_FIRST if counts[label]}
+
+    @property
+    def runs(self) -> int:
+        return sum(result.verdict.runs for result in self.results)
+
+    @property
+    def requests(self) -> int:
+        return sum(result.requests for result in self.results)
+
+    @property
+    def seconds(self) -> float:
+        return sum(result.seconds for result in self.results)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One kind of violation in one family: the first that was seen, and how often it was seen."""
+
+    result: ScenarioResult
+    violation: Violation
+    runs: int  # runs of all instances that showed it
+    instances: tuple[str, ...]
+
+
+def families(results: Iterable[ScenarioResult]) -> list[Family]:
+    """Results by scenario file, in the order in which the files first came."""
+    found: dict[str, list[ScenarioResult]] = {}
+    for result in results:
+        found.setdefault(result.scenario.family, []).append(result)
+    return [Family(name, tuple(members)) for name, members in found.items()]
+
+
+def failures(results: Iterable[ScenarioResult]) -> list[Failure]:
+    """Every violation once per scenario file, invariant or clause, and requirement; the first seen stands for all."""
+    first: dict[tuple[str, str, str], tuple[ScenarioResult, Violation]] = {}
+    runs: dict[tuple[str, str, str], set[tuple[str, int]]] = {}
+    for result, violation in violations(results):
+        key = (result.scenario.family, violation.name, violation.requirement)
+        first.setdefault(key, (result, violation))
+        runs.setdefault(key, set()).add((result.scenario.name, violation.run))
+    return [
+        Failure(result, violation, len(runs[key]), tuple(dict.fromkeys(name for name, _ in sorted(runs[key]))))
+        for key, (result, violation) in first.items()
+    ]
+
+
+def violations(results: Iterable[ScenarioResult]) -> Iterator[tuple[ScenarioResult, Violation]]:
+    """Every violation that counts, with the result it belongs to."""
+    for result in results:
+        for violation in result.verdict.violations:
+            yield result, violation
+
+
+def violated_requirements(results: Iterable[ScenarioResult]) -> dict[str, int]:
+    """Requirement to the number of scenario instances that violated it, in the contract's order."""
+    counts: Counter[str] = Counter()
+    for result in results:
+        counts.update({violation.requirement for violation in result.verdict.violations})
+    order = {name: place for place, name in enumerate(REQUIREMENTS)}
+    return dict(sorted(counts.items(), key=lambda pair: (order.get(pair[0], len(order)), pair[0])))
+
+
+def known_races(results: Iterable[ScenarioResult]) -> dict[str, tuple[int, int]]:
+    """Known race to (runs that reproduced it, runs judged), over all scenarios."""
+    found: dict[str, tuple[int, int]] = {}
+    for result in results:
+        for race in result.verdict.known_races:
+            reproduced, judged = found.get(race.id, (0, 0))
+            found[race.id] = (reproduced + race.reproduced, judged + race.judged)
+    return found
+
+
+def exercised(results: Iterable[ScenarioResult]) -> dict[str, int]:
+    """Requirement to the number of observations that were judged, over all scenarios."""
+    counts: Counter[str] = Counter()
+    for result in results:
+        counts.update(result.verdict.exercised)
+    return dict(counts)
+
+
+def requirements_of(run: RunResult) -> list[str]:
+    """IDs of every requirement that a run at this level judges, in the contract's order."""
+    return [name for name, one in REQUIREMENTS.items() if covers(run.level, one.level)]
+
+
+def replay_command(run: RunResult, result: ScenarioResult, violation: Violation | None = None) -> str:
+    """The command that does it again, ready for a shell: the violation's own run where it has a text of its own."""
+    text = result.replays.get(violation.run, result.replay) if violation is not None else result.replay
+    words = ["lockrace", "replay", text, "--target", run.target]
+    if run.level != "must":
+        words += ["--level", run.level]
+    if run.settings.get("run_auth"):
+        words.append("--run-auth")
+    return " ".join(shlex.quote(harmless(word)) for word in words)
+
+
+def next_commands(run: RunResult) -> list[str]:
+    """One or two commands that a reader would want next, each with what it is for."""
+    found = failures(run.results)
+    target = shlex.quote(run.target)
+    if run.unreachable:
+        return [f"lockrace doctor --target {target}"]
+    if found:
+        first = found[0]
+        return [replay_command(run, first.result, first.violation), f"lockrace explain {first.violation.requirement}"]
+    unsure = next((result for result in run.results if result.label == "inconclusive"), None)
+    if unsure is not None:
+        return ["lockrace explain inconclusive", f"lockrace recheck {shlex.quote(str(unsure.history_path))}"]
+    races = known_races(run.results)
+    commands = [f"lockrace explain {next(iter(races))}"] if races else []
+    return [*commands, "lockrace run --target http://your-server:port --token-file FILE"]
+
+
+def relative(path: Path) -> str:
+    """`path` as one would type it here: relative to the current folder where it lies below it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,326 @@
+"""What a person reads on a terminal or in a log: a line per scenario file, failures, the summary.
+
+Everything is a function from results to text; `Look` says how wide and with or without colour. The module imports
+rich, which takes its time: import it where something is about to be printed, not before.
+"""
+
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from harness.check.verdict import ClauseCount, Verdict
+from harness.report.describe import (
+    HARNESS,
+    harmless,
+    requirement_text,
+    shortened,
+    step_of,
+)
+from harness.report.result import Label, RunResult, ScenarioResult
+from harness.report.summary import (
+    Failure,
+    Family,
+    failures,
+    families,
+    known_races,
+    next_commands,
+    relative,
+    replay_command,
+    requirements_of,
+    violated_requirements,
+)
+from harness.report.timeline import Row, Timeline, seen_sentence, timeline
+from harness.report.timeline_table import timeline_table
+
+FAILURE_LINES = 40
+"""No failure is longer: the reader sees all of it at once."""
+
+MOST_ROWS = 18
+"""Operations of one failure's table; fewer where the rest of it needs the room."""
+
+PLAIN_WIDTH = 120
+"""Columns where nothing tells: a log, a file, a pipe."""
+
+STYLES: dict[str, str] = {
+    "conforms": "green",
+    "known race": "cyan",
+    "violation": "bold red",
+    "inconclusive": "yellow",
+}
+SIGNS: dict[str, str] = {"conforms": "✓", "known race": "◆", "violation": "✗", "inconclusive": "?"}
+ASCII = str.maketrans(
+    {"✓": "+", "◆": "*", "✗": "X", "┌": "/", "│": "|", "└": "\\", "→": ">", "▶": ">", "…": ".", "×": "x", "─": "-"}
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How text is laid out: width in columns, colour or not."""
+
+    width: int = PLAIN_WIDTH
+    colour: bool = False
+
+
+def look_for(stream: TextIO) -> Look:
+    """The look that fits a stream: plain for anything but a terminal, and without colour where NO_COLOR is set."""
+    if not stream.isatty():
+        return Look()
+    colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return Look(max(60, min(Console(file=stream).width, 160)), colour)
+
+
+def write(stream: TextIO, text: str) -> None:
+    """Put `text` on a stream; signs that its encoding lacks are replaced, so that no report dies of its drawing."""
+    encoding = stream.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(ASCII).encode(encoding, "replace").decode(encoding)
+    stream.write(text)
+    stream.flush()
+
+
+def family_line(family: Family, look: Look) -> str:
+    """One finished scenario file in a line; a second line says what was wrong, or which race came out."""
+    label = family.label
+    head = Text.assemble((f"{SIGNS[label]} {label:<12} ", STYLES[label]), (family.name, "bold"))
+    if len(family.results) > 1:
+        head.append(f" ×{len(family.results)}")
+    head.append(" " * max(1, 44 - head.cell_len))
+    head.append(f"{_count(family.runs, 'run'):>9}  {family.seconds:5.1f} s  ", "dim")
+    head.append(harmless(family.results[0].scenario.summary), "dim")
+    head.truncate(look.width, overflow="ellipsis")
+    detail = _family_detail(family)
+    lines: list[RenderableType] = [head]
+    if detail:
+        lines.append(Padding(Text(shortened(detail, 2 * look.width - 32), STYLES[label]), (0, 0, 0, 15)))
+    return _rendered(Group(*lines), look)
+
+
+def failure(run: RunResult, found: Failure, look: Look, html: Path | None = None) -> str:
+    """One violation for a reader with a minute, in at most 40 lines; a long run is windowed on the violation."""
+    whole = timeline(found.result.history.operations, found.violation)
+    replay = _unbroken("replay   ", replay_command(run, found.result, found.violation), look)
+    for most in range(MOST_ROWS, 1, -1):
+        text = _rendered(Group(*_failure_parts(found, whole, most, look, html)), look) + replay
+        if text.count("\n") <= FAILURE_LINES:
+            break
+    return text
+
+
+def failure_report(run: RunResult, look: Look, html: Path | None = None, most: int = 5) -> str:
+    """The first `most` kinds of violation in full, the others in a line each."""
+    found = failures(run.results)
+    texts = [failure(run, one, look, html) for one in found[:most]]
+    if len(found) > most:
+        rest = [Text(f"and {_count(len(found) - most, 'more kind')} of violation:", "bold")]
+        for one in found[most:]:
+            text = f"  {one.violation.requirement}  {one.result.scenario.name}: {seen_sentence(one.violation)}"
+            rest.append(Text(shortened(text, look.width)))
+        texts.append(_rendered(Group(*rest), look))
+    return "\n".join(texts)
+
+
+def summary(run: RunResult, look: Look, html: Path | None = None) -> str:
+    """What the whole run came to: counts, violated requirements, known races, what is open, where to look next."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _summary_rows(run, html):
+        table.add_row(name, value)
+    return _rendered(table, look)
+
+
+def _family_detail(family: Family) -> str:
+    """What a reader must know of a family that did not simply conform."""
+    several = f"{_label_counts(family.labels)}; " if len(family.labels) > 1 else ""
+    if family.label == "violation":
+        first = failures(family.results)[0]
+        return f"{several}{', '.join(violated_requirements(family.results))}: {seen_sentence(first.violation)}"
+    if family.label == "inconclusive":
+        return several + _reason(next(result for result in family.results if result.label == "inconclusive"))
+    return several + "; ".join(_race_text(name, *counts) for name, counts in known_races(family.results).items())
+
+
+def _reason(result: ScenarioResult) -> str:
+    return harmless((result.verdict.inconclusive or ["no reason was given"])[0])
+
+
+def _race_text(name: str, reproduced: int, judged: int) -> str:
+    if reproduced:
+        return f"{name}: known race, reproduced in {reproduced} of {_count(judged, 'run')}"
+    return f"{name}: known race, closed, seen in none of {_count(judged, 'run')}"
+
+
+def _failure_parts(
+    found: Failure, whole: Timeline, most: int, look: Look, html: Path | None
+) -> Iterable[RenderableType]:
+    result, violation = found.result, found.violation
+    title = Text.assemble((f"✗ {result.scenario.name}", STYLES["violation"]), "  ")
+    title.append(f"{violation.requirement} {violation.name}", "bold")
+    yield Text("─" * look.width, "red")
+    yield title
+    facts = Table.grid(padding=(0, 1))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column()
+    facts.add_row("must", shortened(requirement_text(violation.requirement), 2 * look.width - 20))
+    facts.add_row("seen", Text(shortened(seen_sentence(violation), 3 * look.width - 30), "bold"))
+    facts.add_row("when", _where_seen(found))
+    yield facts
+    yield Text()
+    yield timeline_table(whole, most, look.width)
+    yield Text()
+    yield from _outcomes(result.verdict, look)
+    yield _directions(found, whole, html, look)
+
+
+def _where_seen(found: Failure) -> str:
+    runs = found.result.verdict.runs
+    if len(found.instances) > 1:
+        others = ", ".join(name for name in found.instances if name != found.result.scenario.name)
+        text = f"in {_count(found.runs, 'run')} of {len(found.instances)} instances (also {others})"
+        return shortened(text, 200)
+    if runs <= 1:
+        return "in the only run"
+    return f"in {found.runs} of {runs} runs; run {found.violation.run} is shown"
+
+
+def _outcomes(verdict: Verdict, look: Look) -> Iterable[RenderableType]:
+    """Clauses with their counts, then the histogram of what was shown; at most eight lines."""
+    if verdict.clauses:
+        yield Text(shortened("   ".join(_clause(clause) for clause in verdict.clauses), look.width))
+    if not verdict.histogram:
+        if verdict.clauses:
+            yield Text()
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("runs", justify="right", no_wrap=True)
+    for name in verdict.columns:
+        table.add_column(harmless(name), no_wrap=True, overflow="ellipsis")
+    table.add_column("", no_wrap=True)
+    ordered = sorted(verdict.histogram, key=lambda row: (row.mark != "violation", -row.runs))
+    for row in ordered[:4]:
+        share = f"{100 * row.runs / max(1, verdict.runs_judged):.0f} %"
+        mark = f"{share}  {row.mark}".rstrip()
+        style = STYLES.get(row.mark, "")
+        table.add_row(str(row.runs), *[harmless(value) for value in row.values], mark, style=style)
+    yield table
+    if len(ordered) > 4:
+        rest = sum(row.runs for row in ordered[4:])
+        yield Text(f"and {_count(len(ordered) - 4, 'other outcome')} in {_count(rest, 'run')}", "dim")
+    yield Text()
+
+
+def _clause(clause: ClauseCount) -> str:
+    return f"{clause.kind} {harmless(clause.name)}: held in {clause.held} of {clause.judged}"
+
+
+def _directions(found: Failure, whole: Timeline, html: Path | None, look: Look) -> RenderableType:
+    """Where everything is: the YAML line, request ids with the server's words, history, report."""
+    result, violation = found.result, found.violation
+    table = Table.grid(padding=(0, 1))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    mark = violation.mark or result.scenario.mark
+    table.add_row("scenario", f"{relative(result.scenario.path)}:{mark.line}:{mark.column}")
+    asked = [row for row in whole.rows if row.violating and row.operation.request_id]
+    for place, row in enumerate(asked[:3]):
+        table.add_row("" if place else "requests", shortened(_request(row), look.width - 10))
+    if len(asked) > 3:
+        table.add_row("", Text(f"and {len(asked) - 3} more, in the history", "dim"))
+    table.add_row("history", relative(result.history_path))
+    if html is not None:
+        table.add_row("picture", relative(html))
+    return table
+
+
+def _request(row: Row) -> str:
+    operation = row.operation
+    said = f"  {harmless('; '.join(operation.errors))!r}" if operation.errors else ""
+    problem = f"  {harmless(operation.problem)}" if operation.problem else ""
+    who = "" if row.dispatcher == HARNESS else f"{row.dispatcher} "
+    return f"{harmless(operation.request_id or '')}  {who}{step_of(operation)}{said}{problem}"
+
+
+def _summary_rows(run: RunResult, html: Path | None) -> Iterable[tuple[str, RenderableType]]:
+    found = families(run.results)
+    whole = Family("", tuple(run.results))
+    files = "" if len(found) == len(run.results) else f" from {_count(len(found), 'file')}"
+    yield "scenarios", Text(f"{len(run.results)}{files}: ").append_text(_label_counts(whole.labels))
+    yield "tried", f"{_count(whole.runs, 'run')}, {_count(whole.requests, 'request')}, {run.seconds:.1f} s"
+    yield "against", harmless(f"{run.target}, level {run.level}, seed {run.seed}")
+    violated = violated_requirements(run.results)
+    if violated:
+        text = "; ".join(f"{name} in {_count(count, 'scenario')}" for name, count in violated.items())
+        yield "violated", Text(text, STYLES["violation"])
+    elif found:
+        judged = len(requirements_of(run)) - len(run.not_exercised)
+        yield "violated", f"none of the {_count(judged, 'requirement')} judged"
+    for place, (name, counts) in enumerate(known_races(run.results).items()):
+        yield "" if place else "known races", Text(_race_text(name, *counts), STYLES["known race"])
+    unsure = [result for result in run.results if result.label == "inconclusive"]
+    for place, result in enumerate(unsure[:3]):
+        text = f"{result.scenario.name}: {_reason(result)}"
+        yield "" if place else "inconclusive", Text(text, STYLES["inconclusive"])
+    if len(unsure) > 3:
+        yield "", f"and {_count(len(unsure) - 3, 'more scenario')}"
+    yield from _ends(run, html)
+
+
+def _ends(run: RunResult, html: Path | None) -> Iterable[tuple[str, RenderableType]]:
+    if run.not_exercised:
+        yield "not exercised", f"{', '.join(run.not_exercised)}: nothing that was run could judge this"
+    if run.skipped:
+        more = f"; and {len(run.skipped) - 3} more" if len(run.skipped) > 3 else ""
+        yield "left out", harmless("; ".join(run.skipped[:3])) + more
+    if run.unreachable:
+        yield "unreachable", Text(harmless(run.unreachable), STYLES["violation"])
+    if run.fault:
+        yield "harness fault", Text(harmless(run.fault), STYLES["violation"])
+    if run.interrupted:
+        yield "interrupted", "what was finished is reported; the rest was not tried"
+    if html is not None:
+        yield "report", relative(html)
+    elif run.out is not None:
+        yield "histories", relative(run.out)
+    for place, command in enumerate(next_commands(run)):
+        yield "" if place else "look next", Text(command, "bold")
+
+
+def _label_counts(counts: dict[Label, int]) -> Text:
+    return Text(", ").join(Text(f"{number} {label}", STYLES[label]) for label, number in counts.items())
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _unbroken(name: str, text: str, look: Look) -> str:
+    """A line that is longer than the terminal if it must be: a command broken in two cannot be copied."""
+    return f"\033[2m{name}\033[0m\033[1m{text}\033[0m\n" if look.colour else f"{name}{text}\n"
+
+
+def _rendered(renderable: RenderableType, look: Look) -> str:
+    """The text of a renderable, each line without spaces at its end."""
+    console = Console(
+        file=io.StringIO(),
+        width=look.width,
+        force_terminal=look.colour,
+        color_system="standard" if look.colour else None,
+        no_color=not look.colour,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+    with console.capture() as capture:
+        console.print(renderable)
+    return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
