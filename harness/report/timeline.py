@@ -35,7 +35,8 @@ class Row:
     sent_ms: float  # since the first row's invocation
     back_ms: float | None  # None: never answered
     state: str
-    live: tuple[str, ...]  # names of the container's live tokens
+    live: tuple[str, ...]  # the container's live tokens: number, and who was given it
+    holders: tuple[str, ...]  # dispatchers that were told that they hold the lock
     token: str  # number of the container auth that an auth or a use was about; else empty
     violating: bool
     overlap: Overlap
@@ -81,6 +82,7 @@ def timeline(operations: Sequence[Operation], violation: Violation) -> Timeline:
                 back_ms=back,
                 state=watch.state,
                 live=watch.live(),
+                holders=tuple(watch.holders),
                 token=token,
                 violating=index in evidence,
                 overlap=overlap,
@@ -201,6 +203,7 @@ class _Watch:
     names: dict[str, str] = field(default_factory=dict)
     alive: dict[str, bool] = field(default_factory=dict)
     held_by: dict[str, list[str]] = field(default_factory=dict)
+    holders: list[str] = field(default_factory=list)
 
     def see(self, operation: Operation) -> str:
         """Take one completed operation in; the answer is the number of the token it was about, if any."""
@@ -238,6 +241,8 @@ class _Watch:
 
     def _begin(self, operation: Operation) -> None:
         """A lock, or the first sight of one: from now on its auth is the current one."""
+        if operation.op in ("lock", "update") and dispatcher_of(operation) not in self.holders:
+            self.holders.append(dispatcher_of(operation))
         uuid = operation.value.auth_uuid if operation.value is not None else UNSET
         if isinstance(uuid, str):
             self.current = self._name(uuid)
@@ -247,6 +252,7 @@ class _Watch:
         for name in self.alive:
             self.alive[name] = False
         self.current = None
+        self.holders.clear()
 
     def _auth(self, operation: Operation) -> str:
         value = operation.value
