@@ -1,7 +1,7 @@
 """What was asked and answered: operations, their history, and the JSONL file that holds it."""
 
 from harness.history.facts import Facts
-from harness.history.jsonl import HistoryError, HistoryWriter, read_history
+from harness.history.jsonl import HistoryError, HistoryWriter, history_schema, read_history, stream_history
 from harness.history.operation import (
     SHOWN_FIELDS,
     Header,
@@ -19,5 +19,7 @@ __all__ = [
     "HistoryWriter",
     "Operation",
     "Shown",
+    "history_schema",
     "read_history",
+    "stream_history",
 ]

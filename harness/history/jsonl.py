@@ -1,14 +1,20 @@
-"""History files: a header line, then one operation a line, on disk before anything is judged."""
+"""History files: a header line, then one operation a line, on disk before anything is judged.
+
+Files may come from anyone and may be large: `stream_history` holds one line at a time, and a line that is not an
+operation is refused with its file, its line and the reason.
+"""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
-from harness.history.operation import Header, History, Operation
+from harness.history.operation import OPS, Header, History, Operation
+
+_KNOWN_OPS = frozenset(OPS)
 
 
 class HistoryError(Exception):
@@ -54,25 +60,72 @@ def read_history(path: Path) -> History:
 
     Raises HistoryError with file, line and reason for a file that cannot be read or a malformed line.
     """
-    lines = _operations(path)
-    header = next(lines)
-    assert isinstance(header, Header)
-    return History(header, list(lines))  # type: ignore[arg-type]
+    header, operations = stream_history(path)
+    return History(header, list(operations))
 
 
-def _operations(path: Path) -> Iterator[Header | Operation]:
-    decode_header = msgspec.json.Decoder(Header).decode
-    decode = msgspec.json.Decoder(Operation).decode
-    number = 0
+def stream_history(path: Path) -> tuple[Header, Iterator[Operation]]:
+    """The header of a history file, and its operations one by one, so that a large file is never held whole.
+
+    Raises HistoryError for the header here, for an operation when the iterator reaches its line.
+    """
     try:
         with path.open("rb") as file:
             first = file.readline()
-            number = 1
-            yield decode_header(first)
-            for number, line in enumerate(file, start=2):  # noqa: B007 (named in the error below)
-                yield decode(line)
     except OSError as error:
         raise HistoryError(f"{path}: {error.strerror or error}") from None
-    except msgspec.DecodeError as error:
-        what = "the header" if number == 1 else "an operation"
-        raise HistoryError(f"{path}:{number}: not {what}: {error}") from None
+    try:
+        header = msgspec.json.decode(first, type=Header)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise HistoryError(f"{path}:1: not the header of a history: {error}") from None
+    return header, _operations(path, len(first))
+
+
+def history_schema() -> dict[str, Any]:
+    """The JSON Schema of one line of a history file: a header (the first line) or an operation."""
+    (operation, header), definitions = msgspec.json.schema_components(
+        (Operation, Header), ref_template="#/$defs/{name}"
+    )
+    definitions["Operation"]["properties"]["op"]["enum"] = list(OPS)
+    definitions["Header"]["required"] = ["format", "kind"]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "One line of a lockrace history",
+        "description": "The first line of the file is a header, every other line an operation.",
+        "anyOf": [header, operation],
+        "$defs": definitions,
+    }
+
+
+def _operations(path: Path, offset: int) -> Iterator[Operation]:
+    decode = msgspec.json.Decoder(Operation).decode
+    number = 1
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            for line in file:
+                number += 1
+                operation = decode(line)
+                end = operation.return_ns
+                if (
+                    (end is None) != (operation.type == "info")
+                    or (end is not None and end < operation.invoke_ns)
+                    or operation.op not in _KNOWN_OPS
+                ):
+                    raise HistoryError(f"{path}:{number}: not an operation: {_contradiction(operation)}")
+                yield operation
+    except OSError as error:
+        raise HistoryError(f"{path}: {error.strerror or error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise HistoryError(f"{path}:{number}: not an operation: {error}") from None
+
+
+def _contradiction(operation: Operation) -> str:
+    """Why an operation that has every field cannot be one."""
+    if operation.op not in _KNOWN_OPS:
+        return f"unknown op {operation.op!r}, want one of {', '.join(OPS)}"
+    if operation.return_ns is None:
+        return f"type {operation.type} needs a return_ns; only info has none"
+    if operation.type == "info":
+        return "type info must have no return_ns: it may still take effect"
+    return f"return_ns {operation.return_ns} is before invoke_ns {operation.invoke_ns}"
