@@ -64,6 +64,7 @@ class KnownRaceSeen:
     judged: int
     because: str
     first_run: int | None = None
+    declared: bool = True  # by the scenario; else an invariant of level run_auth saw it below that level
 
 
 @dataclass
@@ -82,3 +83,5 @@ class Verdict:
     runs: int = 0  # runs in the history
     runs_judged: int = 0  # without those that faults or limits made inconclusive
     operations: int = 0
+    more_violations: int = 0  # further ones of the kinds that `violations` names, left out for brevity
+    raced: int | None = None  # schedule race: judged runs in which calls of two dispatchers overlapped

@@ -9,8 +9,8 @@ from harness.contract import Level
 from harness.history import History
 from harness.scenario import Scenario
 
-Label = Literal["conforms", "known race", "violation", "inconclusive"]
-"""What one scenario instance came to; "known race" conforms too."""
+Label = Literal["conforms", "known race", "baseline", "violation", "inconclusive"]
+"""What one scenario instance came to; a "known race", and violations that the baseline lists, pass too."""
 
 
 @dataclass

@@ -11,7 +11,7 @@ from harness.contract import REQUIREMENTS, covers
 from harness.report.describe import harmless
 from harness.report.result import Label, RunResult, ScenarioResult
 
-WORST_FIRST: tuple[Label, ...] = ("violation", "inconclusive", "known race", "conforms")
+WORST_FIRST: tuple[Label, ...] = ("violation", "inconclusive", "baseline", "known race", "conforms")
 
 
 @dataclass(frozen=True)

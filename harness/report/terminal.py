@@ -52,12 +52,26 @@ PLAIN_WIDTH = 120
 STYLES: dict[str, str] = {
     "conforms": "green",
     "known race": "cyan",
+    "baseline": "cyan",
     "violation": "bold red",
     "inconclusive": "yellow",
 }
-SIGNS: dict[str, str] = {"conforms": "✓", "known race": "◆", "violation": "✗", "inconclusive": "?"}
+SIGNS: dict[str, str] = {"conforms": "✓", "known race": "◆", "baseline": "≡", "violation": "✗", "inconclusive": "?"}
 ASCII = str.maketrans(
-    {"✓": "+", "◆": "*", "✗": "X", "┌": "/", "│": "|", "└": "\\", "→": ">", "▶": ">", "…": ".", "×": "x", "─": "-"}
+    {
+        "✓": "+",
+        "◆": "*",
+        "≡": "=",
+        "✗": "X",
+        "┌": "/",
+        "│": "|",
+        "└": "\\",
+        "→": ">",
+        "▶": ">",
+        "…": ".",
+        "×": "x",
+        "─": "-",
+    }
 )
 
 

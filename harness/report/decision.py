@@ -1,0 +1,70 @@
+"""What a run came to: the one place where label and exit code are decided.
+
+A label is decided for each scenario from its verdict; the exit code for a whole run from the labels and from what
+ended it: 130 over 70 over 1 over 4 over 3 over 0, and 5 where nothing was selected.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.check.verdict import Verdict
+from harness.report.result import Label, RunResult
+
+Known = Literal["any", "reproduced", "closed"]
+"""Which end of a known race passes: either one, or only the one named."""
+
+CONFORMS, VIOLATION, USAGE, INCONCLUSIVE, UNREACHABLE, NOTHING_SELECTED, FAULT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 70, 130
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The violations of one scenario that a target's baseline lists, by their names; `expired` ones excuse nothing."""
+
+    listed: frozenset[str] = frozenset()
+    expired: frozenset[str] = frozenset()
+
+
+def decide(verdict: Verdict, known: Known = "any", baseline: Baseline | None = None) -> Label:
+    """The label of one scenario instance.
+
+    A violation that the baseline lists is excused; one that it lists and that did not come, or whose entry has
+    expired, is red: the baseline has to be cleaned up. What is inconclusive cannot show that a violation is gone.
+    """
+    baseline = baseline or Baseline()
+    seen = {violation.name for violation in verdict.violations}
+    if seen - (baseline.listed - baseline.expired):
+        return "violation"
+    reproduced = any(race.reproduced for race in verdict.known_races)
+    if known == "closed" and reproduced:
+        return "violation"
+    if verdict.inconclusive or verdict.linearizability == "unknown":
+        return "inconclusive"
+    if (baseline.listed | baseline.expired) - seen:
+        return "violation"
+    declared = [race for race in verdict.known_races if race.declared]
+    if known == "reproduced" and any(not race.reproduced for race in declared):
+        return "violation"
+    if seen:
+        return "baseline"
+    return "known race" if reproduced else "conforms"
+
+
+def exit_code(result: RunResult) -> int:
+    """The exit code of a whole run."""
+    if result.interrupted:
+        return INTERRUPTED
+    if result.fault is not None:
+        return FAULT
+    return worst_exit([one.label for one in result.results], unreachable=result.unreachable is not None)
+
+
+def worst_exit(labels: Collection[Label], *, unreachable: bool = False) -> int:
+    """The exit code of scenarios or histories that were judged; `unreachable` where a target could not be used."""
+    if "violation" in labels:
+        return VIOLATION
+    if unreachable:
+        return UNREACHABLE
+    if "inconclusive" in labels:
+        return INCONCLUSIVE
+    return CONFORMS if labels else NOTHING_SELECTED
