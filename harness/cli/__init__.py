@@ -1,1 +1,60 @@
-"""The cli stage."""
+"""The command `lockrace`: one module a command, each imported only when it is called."""
+
+import importlib
+import sys
+
+import click
+
+_COMMANDS = {
+    "run": "Run scenarios (default: all shipped) against a target (default: a reference server it starts).",
+    "replay": "Run one order again, exactly; a race again, n times.",
+    "recheck": "Judge recorded histories again.",
+    "list": "List scenarios.",
+    "lint": "Read scenario files and say what is wrong with them.",
+    "explain": "Explain a requirement, invariant, known race, mutant, scenario or exit code.",
+    "serve": "Start the reference server.",
+}
+"""Every command with its one line of help, so that `lockrace --help` imports none of them."""
+
+
+class _Commands(click.Group):
+    """Imports the module of a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"harness.cli.{cmd_name}_command").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="lockrace", message="lockrace %(version)s")
+def lockrace() -> None:
+    """Simulate races on a container lock/unlock API and judge what its server does.
+
+    Start with `lockrace run`: it needs nothing else. To judge a server of your own:
+
+        lockrace run --target http://127.0.0.1:8000 --token-file tokens.yaml
+    """
+
+
+def main() -> None:
+    """Entry point of the command; every way to end has its exit code."""
+    try:
+        code = lockrace.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.stderr.write("interrupted\n")
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.exceptions.Exit as ended:
+        code = ended.exit_code
+    sys.exit(code if isinstance(code, int) else 0)

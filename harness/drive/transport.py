@@ -158,6 +158,12 @@ class Transport(httpx.AsyncBaseTransport):
         for place, track in enumerate(tracks):
             track.connection = connections[(place + by) % len(connections)]
 
+    def drop(self, lane: Hashable) -> None:
+        """Close a lane's connection and forget the name; a request under way fails."""
+        track = self._lanes.pop(lane, None)
+        if track is not None and track.connection is not None:
+            track.connection.close()
+
     async def aclose(self) -> None:
         """Close every connection; requests under way fail."""
         tracks = [*self._lanes.values(), *self._unnamed]

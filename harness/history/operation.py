@@ -79,8 +79,11 @@ class Operation(Struct, omit_defaults=True, frozen=True, kw_only=True):
     token: str | None = None  # name of the token sent: shared, stranger, or what was saved, "A.token"
     secret: str | None = None  # hash of the secret that a use sent
     run_auth: str | None = None  # hash of the run_auth that was sent
-    sent: dict[str, Any] | None = None  # attributes of a create or update, filters of a list
+    sent: dict[str, Any] | None = (
+        None  # attributes of a create or update; of a list what it asked for: {"state": "Queued"}
+    )
     request_id: str | None = None
+    saved_as: str | None = None  # the name under which the dispatcher saved the answer: "token"
     value: Shown | None = None
     errors: list[str] | None = None  # the server's error texts, secrets taken out
     problem: str | None = None  # what is wrong with the answer's shape (ERR-1, LOCK-5)

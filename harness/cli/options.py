@@ -1,0 +1,170 @@
+"""Options that several commands share, and how they become a target and its tokens."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from harness.drive.target import Target
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+LEVEL_CHOICES = click.Choice(["must", "arvados", "run_auth"])
+KNOWN_CHOICES = click.Choice(["any", "reproduced", "closed"])
+
+
+@dataclass(frozen=True)
+class TargetChoice:
+    """What the user said of the target."""
+
+    target: str
+    level: str
+    token: str | None
+    token2: str | None
+    token_file: Path | None
+    insecure: bool
+    start: str | None
+    ready: str
+    max_dispatch_attempts: int | None
+    server_options: tuple[str, ...] = ()
+
+
+def target_options(command: _F) -> _F:
+    """The options that say what to aim at and with which tokens."""
+    for option in reversed(
+        [
+            click.option(
+                "--target",
+                default="reference",
+                show_default=True,
+                envvar="LOCKRACE_TARGET",
+                metavar="TARGET",
+                help="An http(s):// URL; reference, or reference:NAME for one of its mutants or variants.",
+            ),
+            click.option(
+                "--token-file",
+                type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                envvar="LOCKRACE_TOKEN_FILE",
+                help="YAML with the two dispatch tokens: shared and stranger.",
+            ),
+            click.option(
+                "--token", metavar="SECRET", help="The shared token. Others on this machine can see it: prefer a file."
+            ),
+            click.option("--token2", metavar="SECRET", help="The stranger's token, for steps by another token."),
+            click.option("--insecure", is_flag=True, help="Accept a TLS certificate that nobody vouches for."),
+            click.option("--start", metavar="COMMAND", help="Start your own server: './server --port {port}'."),
+            click.option(
+                "--ready",
+                metavar="PATH",
+                default="/",
+                show_default=True,
+                help="With --start: the path that answers once the server is there.",
+            ),
+            click.option(
+                "--level",
+                type=LEVEL_CHOICES,
+                default="must",
+                show_default=True,
+                envvar="LOCKRACE_LEVEL",
+                help="How much of the contract is judged.",
+            ),
+            click.option(
+                "--max-dispatch-attempts",
+                type=click.IntRange(1),
+                envvar="LOCKRACE_MAX_DISPATCH_ATTEMPTS",
+                help="The server's attempt limit (UNLOCK-6); unset, either outcome is accepted.",
+            ),
+            click.option(
+                "--timeout",
+                "timeout_s",
+                type=click.FloatRange(0.1, 600),
+                default=10.0,
+                show_default=True,
+                help="Seconds to wait for one answer.",
+            ),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def make_target(choice: TargetChoice) -> "Target":
+    """The target that the user chose; click.UsageError says what is missing."""
+    from harness.drive.served import CommandTarget  # noqa: PLC0415
+    from harness.drive.target import UrlTarget  # noqa: PLC0415
+
+    if choice.start is not None:
+        return CommandTarget(choice.start, _tokens(choice), choice.ready)
+    if choice.target.startswith(("http://", "https://")):
+        return UrlTarget(choice.target, _tokens(choice), choice.insecure)
+    kind, _, name = choice.target.partition(":")
+    if kind == "reference":
+        return _reference(name or None, choice)
+    raise click.UsageError(
+        f"--target {choice.target!r} is no target: give an http:// or https:// URL, or reference, or reference:NAME"
+    )
+
+
+def _reference(name: str | None, choice: TargetChoice) -> "Target":
+    from harness.drive.served import ReferenceTarget, reference_defects  # noqa: PLC0415
+
+    arguments = list(choice.server_options)
+    if choice.level == "run_auth":
+        arguments.append("--run-auth")
+    if choice.max_dispatch_attempts is not None:
+        arguments += ["--max-dispatch-attempts", str(choice.max_dispatch_attempts)]
+    if name is not None:
+        kinds = reference_defects()
+        if name not in kinds:
+            raise click.UsageError(
+                f"the reference server has no mutant or variant {name!r}{near(name, kinds)}; "
+                "`lockrace serve --list` shows them all"
+            )
+        arguments += [f"--{kinds[name]}", name]
+    return ReferenceTarget(tuple(arguments), name)
+
+
+def _tokens(choice: TargetChoice) -> dict[str, str]:
+    """Token names to bare secrets: options over file over environment."""
+    found = {"shared": os.environ.get("LOCKRACE_TOKEN"), "stranger": os.environ.get("LOCKRACE_TOKEN2")}
+    if choice.token_file is not None:
+        found |= read_token_file(choice.token_file)
+    if choice.token or choice.token2:
+        click.echo("warning: tokens on the command line can be seen by others on this machine", err=True)
+        found |= {name: one for name, one in (("shared", choice.token), ("stranger", choice.token2)) if one}
+    if not found.get("shared"):
+        raise click.UsageError(
+            "no token for this target: give --token-file FILE (YAML with shared and stranger), "
+            "or set LOCKRACE_TOKEN and LOCKRACE_TOKEN2"
+        )
+    return {name: secret for name, secret in found.items() if secret}
+
+
+def read_token_file(path: Path) -> dict[str, str]:
+    """Token names to bare secrets from a YAML file; no secret stands in its errors."""
+    import yaml  # noqa: PLC0415
+
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError):
+        raise click.UsageError(f"{path}: not a YAML file that can be read; want lines `shared: SECRET`") from None
+    if not isinstance(content, dict) or not all(isinstance(one, str) for pair in content.items() for one in pair):
+        raise click.UsageError(
+            f"{path}: want a mapping of token names to secrets: `shared: SECRET`, `stranger: SECRET`"
+        )
+    unknown = sorted(set(content) - {"shared", "stranger", "admin"})
+    if unknown:
+        raise click.UsageError(f"{path}: unknown token name {unknown[0][:40]!r}; want shared, stranger, admin")
+    return {name: content[name] for name in ("shared", "stranger") if name in content}
+
+
+def near(name: str, names: "Any") -> str:
+    """ "; did you mean X?" where something is near, else nothing."""
+    import difflib  # noqa: PLC0415
+
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,39 @@
+"""What `lockrace recheck` does: read, judge, report; no target and no network."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from harness.check import check
+from harness.history import HistoryError, read_history
+from harness.report.decision import Known, exit_code
+from harness.report.result import RunResult
+from harness.report.terminal import failure_report, look_for, summary, write
+from harness.run import judged, not_exercised
+
+
+def recheck(paths: Sequence[Path], known: Known) -> int:
+    """Judge each file and report on all; the exit code."""
+    began = time.monotonic()
+    result = RunResult(target="recorded", level="must", seed=0, started="")
+    for path in paths:
+        one_began = time.monotonic()
+        try:
+            history = read_history(path)
+        except HistoryError as error:
+            raise click.ClickException(str(error)) from None
+        verdict = check(history, None)
+        result.level = history.header.level
+        result.target = history.header.target or "recorded"
+        scenario = scenario_of(history, path)
+        result.results.append(judged(scenario, history, verdict, known, path, time.monotonic() - one_began))
+    result.seconds = time.monotonic() - began
+    result.not_exercised = not_exercised(result)
+    look = look_for(sys.stdout)
+    if any(one.verdict.violations for one in result.results):
+        write(sys.stdout, failure_report(result, look) + "\n")
+    write(sys.stdout, summary(result, look))
+    return exit_code(result)

@@ -1,0 +1,31 @@
+"""What `lockrace replay` does: find the scenario that the text names, and drive its one order again."""
+
+from typing import Any
+
+import click
+
+from harness.cli.options import near
+from harness.cli.running import load_all, report_on
+from harness.plan import PlanError, parse_replay, with_order
+
+_TIMES_OF_A_RACE = 20
+
+
+def replay(chosen: dict[str, Any]) -> int:
+    """Run the order of a replay text again and report on it; the exit code."""
+    try:
+        name, order = parse_replay(chosen["text"])
+    except PlanError as error:
+        raise click.UsageError(str(error)) from None
+    scenarios = {scenario.name: scenario for scenario in load_all(chosen["paths"])}
+    if name not in scenarios:
+        raise click.UsageError(
+            f"no scenario {name!r} among these{near(name, scenarios)}; give its file with --scenarios"
+        )
+    races = order is None or any(len(group) > 1 for group in order)
+    times = chosen["times"] or (_TIMES_OF_A_RACE if races else 1)
+    try:
+        plan = with_order(scenarios[name], order, times)
+    except PlanError as error:
+        raise click.UsageError(str(error)) from None
+    return report_on([plan], chosen, seed=0)

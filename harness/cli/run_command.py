@@ -1,0 +1,36 @@
+"""`lockrace run`: scenarios against a target."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.options import KNOWN_CHOICES, TargetChoice, make_target, target_options
+
+
+@click.command("run", short_help="Run scenarios against a target.")
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@target_options
+@click.option("--select", metavar="TERMS", help="Only scenarios with these names, tags or requirement IDs: a,b,c.")
+@click.option("--seed", type=int, help="Of sampled orders; made up and reported when not given.")
+@click.option("--runs", type=click.IntRange(1), help="Runs of each sampled or raced scenario.")
+@click.option("--budget", metavar="TIME", help="For everything together: 90s, 5m.")
+@click.option("--known", type=KNOWN_CHOICES, default="any", show_default=True, help="What known races must be.")
+@click.option("--keep", is_flag=True, help="Leave the run's containers as they are.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first scenario with a violation.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("lockrace-out"),
+    show_default=True,
+    help="Where histories and reports go.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="Only failures and the summary.")
+def command(**chosen: Any) -> int:
+    """Run scenarios against a target and say what was violated.
+
+    Without PATH everything shipped is run; without --target against a reference server that is started for it.
+    """
+    from harness.cli.running import run_scenarios  # noqa: PLC0415
+
+    return run_scenarios(chosen)

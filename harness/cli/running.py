@@ -1,0 +1,168 @@
+"""What `lockrace run` and `lockrace replay` have in common: from options to a reported result and its exit code."""
+
+import asyncio
+import contextlib
+import random
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.options import TargetChoice, make_target
+from harness.drive.crew import HarnessFault
+from harness.plan import Plan, make_plan
+from harness.report.decision import exit_code
+from harness.report.progress import Detail, Progress
+from harness.report.result import RunResult, ScenarioResult
+from harness.report.terminal import failure_report, look_for, summary, write
+from harness.run import RunOptions, run
+from harness.scenario import Scenario, ScenarioError, find, load, select
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+NOTHING_SELECTED = 5
+
+
+class Screen:
+    """Shows a run on a terminal while it goes on."""
+
+    def __init__(self, detail: Detail) -> None:
+        self._detail = detail
+        self._stack = contextlib.ExitStack()
+        self._progress: Progress | None = None
+        self._plan: Plan | None = None
+
+    def started(self, plans: Sequence[Plan]) -> None:
+        """Open the progress lines."""
+        scenarios = [plan.scenario for plan in plans]
+        self._progress = self._stack.enter_context(Progress(sys.stdout, scenarios, self._detail))
+
+    def planned(self, plan: Plan) -> None:
+        """Say what is being tried now."""
+        self._plan = plan
+        self._at(0)
+
+    def ran(self, run: int) -> None:
+        """Say how far it has come."""
+        self._at(run + 1)
+
+    def finished(self, result: ScenarioResult) -> None:
+        """Hand on what was judged."""
+        if self._progress is not None:
+            self._progress.finished(result)
+
+    def close(self) -> None:
+        """Close the progress lines, and tell what was finished."""
+        self._stack.close()
+
+    def _at(self, runs: int) -> None:
+        if self._progress is not None and self._plan is not None:
+            self._progress.at(self._plan.scenario, runs, self._plan.runs)
+
+
+def run_scenarios(chosen: dict[str, Any]) -> int:
+    """Run what the options of `lockrace run` choose; prints, and returns the exit code."""
+    scenarios = load_all(chosen["paths"])
+    if chosen["select"]:
+        scenarios = select(scenarios, [term.strip() for term in chosen["select"].split(",") if term.strip()])
+    if not scenarios:
+        click.echo("nothing selected: `lockrace list` shows what there is", err=True)
+        return NOTHING_SELECTED
+    seed = chosen["seed"] if chosen["seed"] is not None else random.SystemRandom().randrange(1_000_000)
+    return report_on([make_plan(scenario, seed, chosen["runs"]) for scenario in scenarios], chosen, seed)
+
+
+def load_all(paths: Sequence[Path]) -> list[Scenario]:
+    """Every instance of every file under `paths` (default: shipped); broken files are all told, then exit 2."""
+    scenarios: list[Scenario] = []
+    broken: list[str] = []
+    for path in find(paths):
+        try:
+            scenarios += load(path)
+        except ScenarioError as error:
+            broken.append(str(error))
+    if broken:
+        click.echo("\n\n".join(broken), err=True)
+        raise click.exceptions.Exit(2)
+    return scenarios
+
+
+def report_on(plans: Sequence[Plan], chosen: dict[str, Any], seed: int) -> int:
+    """Drive plans with the chosen options and report on standard output; the exit code."""
+    target = make_target(target_choice(chosen))
+    options = RunOptions(
+        level=chosen["level"],
+        seed=seed,
+        budget_s=seconds(chosen.get("budget")),
+        timeout_s=chosen["timeout_s"],
+        known=chosen.get("known", "any"),
+        max_dispatch_attempts=chosen["max_dispatch_attempts"],
+        keep=chosen.get("keep", False),
+        fail_fast=chosen.get("fail_fast", False),
+        out=chosen["out"],
+        settings=settings_of(chosen),
+    )
+    screen = Screen("quiet" if chosen.get("quiet") else "normal")
+    try:
+        result = asyncio.run(_interruptible(run(plans, target, options, screen)))
+    except HarnessFault as fault:
+        result = RunResult(target.name, options.level, seed, "", fault=str(fault), out=options.out)
+    finally:
+        screen.close()
+    look = look_for(sys.stdout)
+    if any(one.verdict.violations for one in result.results):
+        write(sys.stdout, "\n" + failure_report(result, look))
+    write(sys.stdout, "\n" + summary(result, look))
+    return exit_code(result)
+
+
+async def _interruptible(work: Any) -> RunResult:
+    """Treat SIGTERM as Ctrl-C: what was finished is reported."""
+    task = asyncio.ensure_future(work)
+    with contextlib.suppress(NotImplementedError):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    result: RunResult = await task
+    return result
+
+
+def target_choice(chosen: dict[str, Any]) -> TargetChoice:
+    """The part of the options that says what to aim at."""
+    return TargetChoice(
+        target=chosen["target"],
+        level=chosen["level"],
+        token=chosen["token"],
+        token2=chosen["token2"],
+        token_file=chosen["token_file"],
+        insecure=chosen["insecure"],
+        start=chosen["start"],
+        ready=chosen["ready"],
+        max_dispatch_attempts=chosen["max_dispatch_attempts"],
+    )
+
+
+def settings_of(chosen: dict[str, Any]) -> dict[str, Any]:
+    """What was chosen, for reports; no secret is among it."""
+    kept = {name: value for name, value in chosen.items() if value is not None and name not in {"token", "token2"}}
+    return {
+        name: str(value)
+        if isinstance(value, Path)
+        else [str(one) for one in value]
+        if isinstance(value, tuple)
+        else value
+        for name, value in kept.items()
+    }
+
+
+def seconds(text: str | None) -> float | None:
+    """ "90s", "5m", "1h" or plain seconds as seconds."""
+    if text is None:
+        return None
+    found = _TIME.fullmatch(text.strip())
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no time: want 90s, 5m or 1h", param_hint="--budget")
+    return float(found.group(1)) * _SECONDS[found.group(2) or "s"]

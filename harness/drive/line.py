@@ -1,0 +1,149 @@
+"""How calls reach a target: over HTTP through dispatcher processes, or some other way with the same three verbs."""
+
+import asyncio
+import random
+import string
+import time
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from harness import wire
+from harness.drive.crew import Crew
+from harness.history import Shown
+from harness.wire import Answer, Call, Reply
+
+_RELEASE_AHEAD_NS = 2_000_000  # every process has read its release before the moment comes
+_PAGES_LIMIT = 100
+_ALPHABET = string.digits + string.ascii_lowercase
+
+
+class Exchange(Struct, frozen=True, kw_only=True):
+    """One call with its answer, its times and the process that sent it."""
+
+    answer: Answer
+    invoke_ns: int
+    return_ns: int
+    release_ns: int | None = None
+    pid: int | None = None
+    status: int | None = None
+    request_id: str | None = None
+    failure: str | None = None
+
+
+class Line(Protocol):
+    """How calls reach the target. `desk` says which dispatcher process sends."""
+
+    async def call(self, desk: int, call: Call, secrets: Mapping[str, str]) -> Exchange:
+        """Send one call and wait for its answer."""
+
+    async def together(self, calls: Sequence[tuple[int, Call]], secrets: Mapping[str, str]) -> list[Exchange]:
+        """Send calls at one moment; the exchanges come in the order of the calls."""
+
+    def crash(self, desk: int) -> int | None:
+        """kill -9 the dispatcher process of a desk; its number, where it is a process."""
+
+    def close(self) -> None:
+        """End whatever the line started."""
+
+
+class TargetLost(Exception):
+    """The target cannot be reached any more; the text says how. Exit code 4."""
+
+
+class HttpLine:
+    """Calls as HTTP requests of real processes."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+
+    async def call(self, desk: int, call: Call, secrets: Mapping[str, str]) -> Exchange:
+        """Send one call; a listing goes on until its last page."""
+        exchange = await self._one(desk, call, secrets)
+        if call.op == "list":
+            return await self._further_pages(desk, call, exchange, secrets)
+        return exchange
+
+    async def together(self, calls: Sequence[tuple[int, Call]], secrets: Mapping[str, str]) -> list[Exchange]:
+        """Arm every process, then release all at one moment of the common clock."""
+        encoded = [(desk, call, request_id := new_request_id(), wire.encode(call, request_id)) for desk, call in calls]
+        by_desk: dict[int, list[int]] = {}
+        for index, (desk, *_) in enumerate(encoded):
+            by_desk.setdefault(desk, []).append(index)
+        armed = await asyncio.gather(
+            *(self._crew.desk(desk).arm([encoded[i][3] for i in indices]) for desk, indices in by_desk.items())
+        )
+        at_ns = time.monotonic_ns() + _RELEASE_AHEAD_NS
+        replies: dict[int, asyncio.Future[Reply]] = {}
+        for (desk, indices), (number, futures) in zip(by_desk.items(), armed, strict=True):
+            self._crew.desk(desk).release(number, at_ns)
+            replies |= dict(zip(indices, futures, strict=True))
+        done = await asyncio.gather(*(replies[index] for index in range(len(encoded))))
+        return [
+            _exchange(call, request_id, reply, secrets)
+            for (_, call, request_id, _), reply in zip(encoded, done, strict=True)
+        ]
+
+    def crash(self, desk: int) -> int | None:
+        """kill -9 the dispatcher process of a desk."""
+        pid = self._crew.desk(desk).pid
+        self._crew.replace(desk)
+        return pid
+
+    def close(self) -> None:
+        """End every dispatcher process."""
+        self._crew.close()
+
+    async def _one(self, desk: int, call: Call, secrets: Mapping[str, str]) -> Exchange:
+        request_id = new_request_id()
+        reply = await self._crew.desk(desk).send(wire.encode(call, request_id))
+        return _exchange(call, request_id, reply, secrets)
+
+    async def _further_pages(self, desk: int, call: Call, first: Exchange, secrets: Mapping[str, str]) -> Exchange:
+        """One exchange from the first page's invocation to the last page's return."""
+        last, found = first, _found(first)
+        pages = [*found]
+        for _ in range(_PAGES_LIMIT):
+            following = wire.next_page(call, found)
+            if following is None or last.answer.outcome != "granted":
+                break
+            last = await self._one(desk, following, secrets)
+            found = _found(last)
+            pages += found
+        if last.answer.outcome != "granted" or last is first:
+            return last
+        answer = Answer(outcome="granted", value=Shown(found=pages), leaked=last.answer.leaked)
+        return Exchange(
+            answer=answer,
+            invoke_ns=first.invoke_ns,
+            return_ns=last.return_ns,
+            pid=last.pid,
+            status=last.status,
+            request_id=last.request_id,
+        )
+
+
+def _found(exchange: Exchange) -> list[str]:
+    value = exchange.answer.value
+    return value.found if value is not None and isinstance(value.found, list) else []
+
+
+def _exchange(call: Call, request_id: str, reply: Reply, secrets: Mapping[str, str]) -> Exchange:
+    if reply.failure == "unreachable":
+        raise TargetLost("the target refused the connection")
+    return Exchange(
+        answer=wire.classify(call, reply, secrets),
+        invoke_ns=reply.invoke_ns,
+        release_ns=reply.release_ns,
+        return_ns=reply.return_ns,
+        pid=reply.pid,
+        status=reply.status,
+        request_id=request_id,
+        failure=reply.failure,
+    )
+
+
+def new_request_id() -> str:
+    """An X-Request-Id as Arvados clients make them: "req-" and 20 letters or digits."""
+    return "req-" + "".join(random.choices(_ALPHABET, k=20))

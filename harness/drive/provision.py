@@ -1,0 +1,74 @@
+"""Fresh containers, brought to their given state by real calls of the shared token, and tidied up at the end."""
+
+from harness.contract import State
+from harness.drive.line import Line
+from harness.drive.stage import Actor, Stage
+from harness.history import Operation
+from harness.scenario import GivenContainer
+from harness.wire import Call
+
+_PATH: dict[State, tuple[str, ...]] = {
+    "Queued": (),
+    "Locked": ("lock",),
+    "Running": ("lock", "Running"),
+    "Complete": ("lock", "Running", "Complete"),
+    "Cancelled": ("Cancelled",),
+}
+"""How real calls bring a Queued container to a state: a lock, or an update to the state named."""
+
+_ATTRIBUTES = {
+    "command": ["true"],
+    "container_image": "lockrace/none",
+    "cwd": "/",
+    "output_path": "/out",
+    "mounts": {"/out": {"kind": "tmp", "capacity": 1}},
+    "environment": {},
+    "runtime_constraints": {"vcpus": 1, "ram": 1048576},
+    "priority": 1,
+}
+
+
+async def provision(stage: Stage, line: Line) -> bool:
+    """Create every container of `given`; whether each is now what it shall be. What was done stands in the history."""
+    actor = Actor("given", "shared", desk=0)
+    for container in stage.scenario.given:
+        if not await _provision_one(stage, line, actor, container):
+            return False
+    return True
+
+
+async def _provision_one(stage: Stage, line: Line, actor: Actor, container: GivenContainer) -> bool:
+    secret = stage.tokens["shared"]
+    attributes = _ATTRIBUTES | container.attributes
+    late_priority = container.state != "Queued" and attributes["priority"] == 0
+    if late_priority:  # it could not be locked at 0
+        attributes = attributes | {"priority": 1}
+    create = actor.call("create", secret, sent=attributes)
+    created = await _call(stage, line, actor, create, container.name)
+    if created.outcome != "granted" or created.uuid is None:
+        return False
+    stage.uuids[container.name] = created.uuid
+    acts = [*_PATH[container.state], *([{"priority": 0}] if late_priority else [])]
+    for act in acts:
+        op, sent = ("lock", None) if act == "lock" else ("update", act if isinstance(act, dict) else {"state": act})
+        done = await _call(stage, line, actor, actor.call(op, secret, created.uuid, sent), container.name)
+        if done.outcome != "granted":
+            return False
+    if not acts:
+        return True
+    seen = await _call(stage, line, actor, actor.call("get", secret, created.uuid), container.name)
+    return seen.value is not None and seen.value.state == container.state
+
+
+async def _call(stage: Stage, line: Line, actor: Actor, call: Call, name: str) -> Operation:
+    exchange = await line.call(actor.desk, call, stage.vault.names)
+    return stage.note(actor, call, exchange, phase="setup", container=name)
+
+
+async def tidy_up(stage: Stage, line: Line) -> None:
+    """Cancel what the run made and what has not ended; an answer that refuses it is no matter."""
+    actor = Actor("tidy", "shared", desk=0)
+    for uuid in stage.uuids.values():
+        call = actor.call("update", stage.tokens["shared"], uuid, {"state": "Cancelled"})
+        exchange = await line.call(actor.desk, call, stage.vault.names)
+        stage.note(actor, call, exchange, phase="cleanup")

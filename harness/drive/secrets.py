@@ -1,0 +1,27 @@
+"""Bare secrets and the salted hashes that stand for them everywhere else."""
+
+import hashlib
+import secrets
+
+
+class Vault:
+    """Holds the bare secrets of one history, by their hash. The salt lives as long as the vault and is never stored."""
+
+    def __init__(self) -> None:
+        self._salt = secrets.token_bytes(16)
+        self._by_hash: dict[str, str] = {}
+        self.names: dict[str, str] = {}  # bare secret -> the name to report it by
+
+    def keep(self, secret: str, name: str) -> str:
+        """Remember a secret; returns its hash. The first name given to a secret stays."""
+        short = hashlib.blake2b(secret.encode(), key=self._salt, digest_size=8).hexdigest()
+        self._by_hash[short] = secret
+        self.names.setdefault(secret, name)
+        return short
+
+    def bare(self, short: str) -> str:
+        """The secret behind a hash; KeyError when the vault never saw it."""
+        return self._by_hash[short]
+
+    def __repr__(self) -> str:
+        return f"Vault({len(self._by_hash)} secrets)"

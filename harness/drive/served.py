@@ -1,0 +1,177 @@
+"""Targets that the harness starts itself: the reference server, or the user's own by a command."""
+
+import asyncio
+import contextlib
+import os
+import random
+import re
+import secrets
+import shlex
+import socket
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from harness.drive.target import Endpoint, TargetRefused
+
+_READY_LIMIT_S = 60.0
+_END_LIMIT_S = 5.0
+_LOG_LINES = 15
+_URL = re.compile(r"https?://\S+")
+
+
+def made_up_secrets() -> dict[str, str]:
+    """Fresh secrets for a server that lives no longer than the run."""
+    return {name: secrets.token_hex(25) for name in ("shared", "stranger", "admin")}
+
+
+def environment_of(secret_of: dict[str, str]) -> dict[str, str]:
+    """The environment variables by which a started server is told its tokens."""
+    names = {"shared": "LOCKRACE_TOKEN", "stranger": "LOCKRACE_TOKEN2", "admin": "LOCKRACE_ADMIN_TOKEN"}
+    return {names[name]: secret for name, secret in secret_of.items() if name in names}
+
+
+@dataclass
+class ReferenceTarget:
+    """The reference server as a process of its own; `defect` is a mutant's or a variant's name."""
+
+    arguments: tuple[str, ...] = ()
+    defect: str | None = None
+    _process: asyncio.subprocess.Process | None = field(default=None, repr=False)
+    _log: Path | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """As it is written after --target."""
+        return f"reference:{self.defect}" if self.defect else "reference"
+
+    async def open(self) -> Endpoint:
+        """Start it and wait for its ready line."""
+        secret_of = made_up_secrets()
+        command = [sys.executable, "-m", "reference_server", "--port", "0", "--end-with-stdin", *self.arguments]
+        self._process, self._log = await _start(command, environment_of(secret_of), stdout=asyncio.subprocess.PIPE)
+        url = await self._ready_url()
+        return Endpoint(url, secret_of, insecure=url.startswith("https:"), disposable=True)
+
+    async def close(self) -> None:
+        """End it."""
+        if self._process is not None:
+            await _end(self._process)
+
+    async def _ready_url(self) -> str:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_READY_LIMIT_S):
+                async for raw in self._process.stdout:
+                    line = raw.decode("utf-8", "replace")
+                    if "ready" in line and (found := _URL.search(line)):
+                        return found.group().rstrip("/")
+        await _end(self._process)
+        raise TargetRefused(f"the reference server did not start:\n{log_end(self._log)}")
+
+
+@dataclass
+class CommandTarget:
+    """The user's own server, started by a command with "{port}" in it; it is there when `ready_path` answers."""
+
+    command: str
+    secrets: dict[str, str] = field(repr=False)
+    ready_path: str = "/"
+    _process: asyncio.subprocess.Process | None = field(default=None, repr=False)
+    _log: Path | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The program that the command runs."""
+        return Path(shlex.split(self.command)[0]).name
+
+    async def open(self) -> Endpoint:
+        """Start it on a free port and wait until its ready path answers."""
+        port = free_port()
+        words = [word.replace("{port}", str(port)) for word in shlex.split(self.command)]
+        supervised = [sys.executable, "-m", "harness.drive.supervise", *words]
+        self._process, self._log = await _start(supervised, environment_of(self.secrets), stdout=None)
+        url = f"http://127.0.0.1:{port}"
+        if not await _answers(url + self.ready_path, self._process):
+            await self.close()
+            raise TargetRefused(
+                f"--start: the server did not answer {self.ready_path} within {_READY_LIMIT_S:.0f} s; "
+                f"the end of its log:\n{log_end(self._log)}"
+            )
+        return Endpoint(url, self.secrets, disposable=True)
+
+    async def close(self) -> None:
+        """End it."""
+        if self._process is not None:
+            await _end(self._process)
+
+
+async def _start(
+    command: list[str], environment: dict[str, str], stdout: int | None
+) -> tuple[asyncio.subprocess.Process, Path]:
+    """A child in a group of its own, so that Ctrl-C reaches us first; its log in a file that readers can be shown."""
+
+    descriptor, name = tempfile.mkstemp(prefix="lockrace-server-", suffix=".log")
+    log = Path(name)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=descriptor if stdout is None else stdout,
+            stderr=descriptor,
+            env=os.environ | environment,
+            start_new_session=True,
+        )
+    finally:
+        os.close(descriptor)
+    return process, log
+
+
+async def _answers(url: str, process: asyncio.subprocess.Process) -> bool:
+    """Whether the URL gives any answer below 500 before the limit, and before the process ends."""
+    async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
+        try:
+            async with asyncio.timeout(_READY_LIMIT_S):
+                while process.returncode is None:
+                    with contextlib.suppress(httpx.HTTPError):
+                        if (await client.get(url)).status_code < 500:
+                            return True
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            return False
+    return False
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """SIGTERM, and SIGKILL when it does not end in time."""
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _END_LIMIT_S)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment, below those that clients are given by the kernel."""
+    for port in random.sample(range(20000, 32000), 200):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise TargetRefused("no free port between 20000 and 32000")
+
+
+def log_end(log: Path | None) -> str:
+    """The last lines of a server's log."""
+    if log is None or not log.exists():
+        return "(it wrote no log)"
+    lines = log.read_text("utf-8", "replace").splitlines()
+    return "\n".join(f"  | {line[:200]}" for line in lines[-_LOG_LINES:]) or "(its log is empty)"

@@ -1,0 +1,132 @@
+"""The stage of one run: its fresh containers, who stands on it, what each dispatcher remembers."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.drive.line import Exchange
+from harness.drive.secrets import Vault
+from harness.history import Operation, Shown
+from harness.scenario import Scenario, Step
+from harness.wire import Call
+
+
+@dataclass
+class Actor:
+    """One dispatcher in one run: its process name changes with every incarnation, its desk is a real process."""
+
+    name: str
+    token: str  # name: shared or stranger
+    desk: int
+    incarnation: int = 1
+    found: dict[str, list[str]] = field(default_factory=dict)  # what `save` kept of a listing: uuids
+    run_auths: dict[str, str] = field(default_factory=dict)  # container uuid -> bare run_auth that a lock answered
+
+    @property
+    def process(self) -> str:
+        """The name of this incarnation, as histories show it."""
+        return f"{self.name}#{self.incarnation}"
+
+    def call(self, op: str, secret: str, uuid: str | None = None, sent: dict[str, Any] | None = None) -> Call:
+        """A call of this dispatcher, with the run_auth of its lock where it was given one."""
+        return Call(op=op, token=secret, uuid=uuid, sent=sent, run_auth=self.run_auths.get(uuid or ""))
+
+    def forget(self) -> None:
+        """What a crash does: a new process that knows nothing but the token."""
+        self.incarnation += 1
+        self.found.clear()
+        self.run_auths.clear()
+
+
+@dataclass
+class Stage:
+    """All that belongs to one run of a plan."""
+
+    run: int
+    scenario: Scenario
+    vault: Vault
+    tokens: dict[str, str]  # name -> bare secret
+    actors: dict[str, Actor] = field(default_factory=dict)
+    uuids: dict[str, str] = field(default_factory=dict)  # container's name -> uuid
+    saved: dict[str, str] = field(default_factory=dict)  # "A.token" -> hash; kept for the probes, also after a crash
+    operations: list[Operation] = field(default_factory=list)
+
+    def name_of(self, uuid: str | None) -> str | None:
+        """The scenario's name of a container."""
+        return next((name for name, known in self.uuids.items() if known == uuid), None)
+
+    def note(self, actor: Actor, call: Call, exchange: Exchange, **more: Any) -> Operation:
+        """Turn an exchange into the run's next operation; secrets become hashes here."""
+        answer = exchange.answer
+        kind = {"granted": "ok", "indeterminate": "info", "garbled": "info"}.get(answer.outcome, "fail")
+        uuid = call.uuid
+        if call.op == "create" and answer.value is not None and isinstance(answer.value.uuid, str):
+            uuid = answer.value.uuid
+        operation = Operation(
+            run=self.run,
+            op=call.op,
+            process=actor.process,
+            pid=exchange.pid,
+            invoke_ns=exchange.invoke_ns,
+            release_ns=exchange.release_ns,
+            return_ns=None if kind == "info" else exchange.return_ns,
+            type=kind,  # type: ignore[arg-type]
+            outcome=answer.outcome,
+            status=exchange.status,
+            uuid=uuid,
+            sent=None if call.sent is None else dict(call.sent),
+            request_id=exchange.request_id,
+            value=self._value(call, exchange),
+            errors=answer.errors,
+            problem=answer.problem,
+            leaked=answer.leaked,
+            run_auth=None if call.run_auth is None else self.vault.keep(call.run_auth, "run_auth"),
+            **({"token": actor.token, "container": self.name_of(uuid)} | more),
+        )
+        self.operations.append(operation)
+        self._learn(actor, call, exchange)
+        return operation
+
+    def _value(self, call: Call, exchange: Exchange) -> Shown | None:
+        answer = exchange.answer
+        value = answer.value
+        if value is None:
+            return None
+        changes: dict[str, Any] = {}
+        if answer.secret is not None:
+            changes["secret"] = self.vault.keep(answer.secret, f"auth of {self.name_of(call.uuid) or 'a container'}")
+        if answer.run_auth is not None:
+            changes["run_auth"] = self.vault.keep(answer.run_auth, "run_auth")
+        if isinstance(value.found, list):
+            changes["found"] = self.own(value.found)
+        if not changes:
+            return value
+        shown = {name: getattr(value, name) for name in value.__struct_fields__}
+        return Shown(**(shown | changes))
+
+    def own(self, uuids: Iterable[str]) -> list[str]:
+        """Those of `uuids` that this run provisioned: no other container is ever recorded or touched."""
+        mine = set(self.uuids.values())
+        return [uuid for uuid in uuids if uuid in mine]
+
+    def _learn(self, actor: Actor, call: Call, exchange: Exchange) -> None:
+        if exchange.answer.run_auth is not None and call.uuid is not None:
+            actor.run_auths[call.uuid] = exchange.answer.run_auth
+        if exchange.answer.outcome in {"indeterminate", "garbled"}:
+            actor.incarnation += 1  # the old process's call may still take effect
+
+    def event(self, actor: Actor, step: Step, now_ns: int, pid: int | None) -> None:
+        """Record something that is no request: a crash, a pause."""
+        self.operations.append(
+            Operation(
+                run=self.run,
+                op=step.verb,
+                process=actor.process,
+                pid=pid,
+                invoke_ns=now_ns,
+                return_ns=now_ns,
+                type="ok",
+                outcome="granted",
+                step=step.id,
+            )
+        )

@@ -1,0 +1,118 @@
+"""Targets: what a run can be aimed at, and how each comes to be there."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from harness.drive.crew import Crew
+from harness.drive.line import HttpLine, Line, TargetLost
+from harness.drive.messages import Settings
+from harness.wire import Call
+
+TOKEN_NAMES = ("shared", "stranger")
+
+
+class TargetRefused(Exception):
+    """The target is not there, or it will not have us; the text says which and what to do. Exit code 4."""
+
+
+class Caller(NamedTuple):
+    """A token that the harness may use: the bare secret and the token's own uuid."""
+
+    secret: str
+    uuid: str
+
+    def __repr__(self) -> str:
+        return f"Caller({self.uuid})"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a target answers, and with which secrets."""
+
+    url: str
+    secrets: dict[str, str] = field(repr=False)  # token name -> bare secret
+    insecure: bool = False
+    disposable: bool = False  # nobody will miss the containers that a run leaves behind
+
+
+class Target(Protocol):
+    """Something to aim at. `name` is what reports call it."""
+
+    name: str
+
+    async def open(self) -> Endpoint:
+        """Make it answer, where the harness is the one to start it; raises TargetRefused."""
+
+    async def close(self) -> None:
+        """End what `open` started."""
+
+
+@dataclass
+class UrlTarget:
+    """A server that is there already."""
+
+    url: str
+    secrets: dict[str, str] = field(repr=False)
+    insecure: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its URL."""
+        return self.url
+
+    async def open(self) -> Endpoint:
+        """Nothing to start."""
+        return Endpoint(self.url.rstrip("/"), self.secrets, self.insecure)
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+
+@dataclass
+class OpenTarget:
+    """A target that answered, and the tokens that it accepted."""
+
+    name: str
+    endpoint: Endpoint
+    line: Line
+    callers: dict[str, Caller]
+
+
+@contextlib.asynccontextmanager
+async def connected(target: Target, timeout_s: float) -> AsyncIterator[OpenTarget]:
+    """Open a target and learn whose tokens the dispatch tokens are; on leaving, end all that was started for it.
+
+    Raises TargetRefused where nobody answers, or a token is not accepted.
+    """
+    line: Line | None = None
+    try:
+        endpoint = await target.open()
+        line = HttpLine(Crew(Settings(endpoint.url, timeout_s, endpoint.insecure)))
+        callers = {name: await _introduce(line, endpoint, name) for name in TOKEN_NAMES if name in endpoint.secrets}
+        yield OpenTarget(target.name, endpoint, line, callers)
+    finally:
+        if line is not None:
+            line.close()
+        await target.close()
+
+
+async def _introduce(line: Line, endpoint: Endpoint, name: str) -> Caller:
+    secret = endpoint.secrets[name]
+    try:
+        exchange = await line.call(0, Call(op="use", token=secret), {})
+    except TargetLost:
+        raise TargetRefused(f"{endpoint.url} cannot be reached: is the server running, and is that its port?") from None
+    answer = exchange.answer
+    if answer.outcome in {"unauthenticated", "forbidden"}:
+        option = "--token" if name == "shared" else "--token2"
+        raise TargetRefused(
+            f"{endpoint.url} refused the {name} token ({exchange.status}): check {option} or the token file"
+        )
+    if answer.outcome != "granted" or answer.value is None or not isinstance(answer.value.auth_uuid, str):
+        seen = f"status {exchange.status}" if exchange.status else exchange.failure or answer.outcome
+        raise TargetRefused(
+            f"{endpoint.url} does not answer as the Arvados API does: asked whose the {name} token is, it gave {seen}"
+        )
+    return Caller(secret, answer.value.auth_uuid)

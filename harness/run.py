@@ -1,0 +1,163 @@
+"""The program in order: drive every plan, check its history; then one result that all reports draw from."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.check import check
+from harness.check.verdict import Verdict
+from harness.contract import REQUIREMENTS, Level, covers
+from harness.drive.drive import DriveOptions, drive
+from harness.drive.line import TargetLost
+from harness.drive.target import TOKEN_NAMES, OpenTarget, Target, TargetRefused, connected
+from harness.history import History, read_history
+from harness.plan import Plan
+from harness.report.decision import Known, decide
+from harness.report.result import RunResult, ScenarioResult
+from harness.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a user may choose about a run."""
+
+    level: Level = "must"
+    seed: int = 0  # what sampled orders were drawn from, for reports and replays
+    budget_s: float | None = None  # for all scenarios together
+    timeout_s: float = 10.0  # of one request
+    known: Known = "any"
+    max_dispatch_attempts: int | None = None
+    keep: bool = False
+    fail_fast: bool = False
+    out: Path = Path("lockrace-out")
+    settings: dict[str, Any] = field(default_factory=dict)  # what was chosen and where, for reports
+
+
+class Watcher(Protocol):
+    """Who wants to see the run while it goes on."""
+
+    def started(self, plans: Sequence[Plan]) -> None:
+        """The target answered; these plans will be driven."""
+
+    def planned(self, plan: Plan) -> None:
+        """The next scenario begins."""
+
+    def ran(self, run: int) -> None:
+        """One run of the scenario is over."""
+
+    def finished(self, result: ScenarioResult) -> None:
+        """The scenario was judged."""
+
+
+async def run(plans: Sequence[Plan], target: Target, options: RunOptions, watcher: Watcher) -> RunResult:
+    """Drive and judge every plan against one target; Ctrl-C ends it early, with what was finished."""
+    result = RunResult(
+        target=target.name,
+        level=options.level,
+        seed=options.seed,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        settings=options.settings,
+        out=options.out,
+    )
+    began = time.monotonic()
+    try:
+        async with connected(target, options.timeout_s) as opened:
+            chosen = _chosen(plans, opened, options.level, result.skipped)
+            watcher.started(chosen)
+            await _run_each(chosen, opened, options, result, watcher)
+    except (TargetRefused, TargetLost) as error:
+        result.unreachable = str(error)
+    except asyncio.CancelledError:
+        result.interrupted = True
+    result.seconds = time.monotonic() - began
+    result.not_exercised = not_exercised(result)
+    return result
+
+
+def _chosen(plans: Sequence[Plan], opened: OpenTarget, level: Level, skipped: list[str]) -> list[Plan]:
+    """Plans that this run can judge; why the others are left out goes into `skipped`."""
+    chosen = []
+    for plan in plans:
+        scenario = plan.scenario
+        missing = sorted({token for token in scenario.tokens.values() if token in TOKEN_NAMES} - set(opened.callers))
+        if not covers(level, scenario.level):
+            skipped.append(f"{scenario.name}: it judges level {scenario.level}")
+        elif missing:
+            skipped.append(f"{scenario.name}: it needs the {missing[0]} token")
+        else:
+            chosen.append(plan)
+    return chosen
+
+
+async def _run_each(
+    plans: Sequence[Plan], opened: OpenTarget, options: RunOptions, result: RunResult, watcher: Watcher
+) -> None:
+    ends = None if options.budget_s is None else time.monotonic() + options.budget_s
+    for index, plan in enumerate(plans):
+        watcher.planned(plan)
+        share = None if ends is None else max(0.0, (ends - time.monotonic()) / (len(plans) - index))
+        one, lost = await _run_one(plan, opened, options, share, watcher)
+        result.results.append(one)
+        watcher.finished(one)
+        if lost is not None:
+            raise TargetLost(lost)
+        if options.fail_fast and one.label == "violation":
+            return
+
+
+async def _run_one(
+    plan: Plan, opened: OpenTarget, options: RunOptions, budget_s: float | None, watcher: Watcher
+) -> tuple[ScenarioResult, str | None]:
+    """Drive one plan, then judge the history that it left on disk; and how the target was lost meanwhile."""
+    began = time.monotonic()
+    how = DriveOptions(
+        level=options.level,
+        seed=options.seed,
+        max_dispatch_attempts=options.max_dispatch_attempts,
+        keep=options.keep,
+        budget_s=budget_s,
+        settings=options.settings,
+    )
+    path = options.out / "histories" / f"{file_name(plan.scenario.name)}.jsonl"
+    driven = await drive(plan, opened, how, path, watcher.ran)
+    history = read_history(path)
+    verdict = check(history, plan.scenario)
+    if driven.lost is not None:
+        verdict.inconclusive.append(driven.lost)
+    return judged(plan.scenario, history, verdict, options.known, path, time.monotonic() - began), driven.lost
+
+
+def judged(
+    scenario: Scenario, history: History, verdict: Verdict, known: Known, path: Path, seconds: float
+) -> ScenarioResult:
+    """What reports need to know of one judged history."""
+    requests = [operation for operation in history.operations if operation.request_id is not None]
+    return ScenarioResult(
+        scenario=scenario,
+        history=history,
+        verdict=verdict,
+        label=decide(verdict, known),
+        history_path=path,
+        replay=history.header.replay or scenario.name,
+        seconds=seconds,
+        requests=len(requests),
+        processes=len({operation.pid for operation in requests if operation.pid is not None}),
+    )
+
+
+def not_exercised(result: RunResult) -> list[str]:
+    """Requirements of the run's level that no observation of any scenario judged."""
+    exercised: set[str] = set()
+    for one in result.results:
+        exercised |= {requirement for requirement, count in one.verdict.exercised.items() if count}
+    level: Level = result.level  # type: ignore[assignment]
+    return [one.id for one in REQUIREMENTS.values() if covers(level, one.level) and one.id not in exercised]
+
+
+def file_name(name: str) -> str:
+    """A scenario's name as a file name: "thundering_herd[size=10]" as "thundering_herd-size=10"."""
+    return "".join(letter if letter.isalnum() or letter in "-_=.," else "-" for letter in name).strip("-")
