@@ -6,18 +6,22 @@ from typing import Any, Literal
 
 from harness.contract import Level, State
 from harness.scenario.expressions import Expression
+from harness.scenario.marks import START, Mark
 
 Verb = Literal["lock", "unlock", "auth", "get", "list", "update", "use", "crash", "pause", "barrier", "restart"]
 ScheduleKind = Literal["order", "every", "sample", "race"]
 ClauseKind = Literal["always", "never", "sometimes", "eventually"]
 
 
-@dataclass(frozen=True)
-class Mark:
-    """A place in a scenario file; both count from 1."""
+SessionToken = Literal["shared", "stranger", "none", "bogus"]
+"""What a session sends: the first or second dispatch token, no token at all, or one that nobody ever issued."""
 
-    line: int
-    column: int
+
+@dataclass(frozen=True)
+class UuidOf:
+    """In the attributes of an update: the uuid of a session's token or of a container of `given`."""
+
+    name: str
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,11 @@ class Step:
 
     `container` is a name of `given`, "found[0]" for what a list step saved, or "c[member]" in a fleet.
     `argument` is the rest of the verb: attributes of an update, filters of a list, the saved token of a use
-    ("A.token"), the name of a barrier.
+    ("A.token"), the name of a barrier, "server" of a restart, "self" or a session of a crash or pause. An attribute
+    of an update may be a UuidOf; a list filters by `locked_by` ("me": the session's own token), `state` (one or a
+    tuple), `uuid` (a tuple of containers) and `priority`.
+
+    `credential` ("A.token") is the saved container auth that is sent in place of the session's own token.
     """
 
     id: str
@@ -60,6 +68,8 @@ class Step:
     before: tuple[str, ...] = ()
     fault: Fault | None = None
     retry: Retry | None = None
+    credential: str | None = None
+    for_ms: int | None = None  # of a pause; without it, a pause ends when the session's next step is due
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,7 @@ class Session:
     """One dispatcher; its steps run in order."""
 
     name: str
-    token: str  # shared or stranger
+    token: SessionToken
     steps: tuple[Step, ...]
     mark: Mark
 
@@ -78,7 +88,7 @@ class Fleet:
 
     name: str
     count: int
-    token: str
+    token: SessionToken
     steps: tuple[Step, ...]
     mark: Mark
     policy: str | None = None
@@ -86,12 +96,18 @@ class Fleet:
 
 @dataclass(frozen=True)
 class GivenContainer:
-    """A fresh container for every run, brought to `state` by real calls of the shared token."""
+    """A fresh container for every run, brought to `state` by real calls of the shared token.
+
+    With `uuid` "unknown" or "malformed" nothing is created: the name stands for a well-formed uuid that no container
+    has, or for a text that is no uuid. With `each` every member of that fleet has one of its own, "c[0]" to "c[n-1]".
+    """
 
     name: str
     state: State
     attributes: dict[str, Any]  # of the create call: priority and the like
     mark: Mark
+    uuid: Literal["fresh", "unknown", "malformed"] = "fresh"
+    each: str | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +156,7 @@ class Scenario:
     level: Level
     requires: tuple[str, ...]
     given: tuple[GivenContainer, ...]
-    tokens: dict[str, str]  # session or fleet -> shared or stranger
+    tokens: dict[str, SessionToken]  # session or fleet -> what it sends
     sessions: tuple[Session, ...]
     fleets: tuple[Fleet, ...]
     nemesis: tuple[Step, ...]
@@ -150,7 +166,7 @@ class Scenario:
     known_race: KnownRace | None
     path: Path
     text: str = field(repr=False)  # the whole file
-    mark: Mark = Mark(1, 1)
+    mark: Mark = START
     see: str | None = None
     tags: tuple[str, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict)
