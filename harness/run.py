@@ -128,12 +128,12 @@ async def _run_one(
     verdict = check(history, plan.scenario)
     if driven.lost is not None:
         verdict.inconclusive.append(driven.lost)
-    return judged(plan.scenario, history, verdict, options.known, path, time.monotonic() - began), driven.lost
+    one = judged(plan.scenario, history, verdict, options.known, path)
+    one.seconds = time.monotonic() - began
+    return one, driven.lost
 
 
-def judged(
-    scenario: Scenario, history: History, verdict: Verdict, known: Known, path: Path, seconds: float
-) -> ScenarioResult:
+def judged(scenario: Scenario, history: History, verdict: Verdict, known: Known, path: Path) -> ScenarioResult:
     """What reports need to know of one judged history."""
     requests = [operation for operation in history.operations if operation.request_id is not None]
     return ScenarioResult(
@@ -143,7 +143,7 @@ def judged(
         label=decide(verdict, known),
         history_path=path,
         replay=history.header.replay or scenario.name,
-        seconds=seconds,
+        seconds=0.0,
         requests=len(requests),
         processes=len({operation.pid for operation in requests if operation.pid is not None}),
     )
@@ -154,7 +154,7 @@ def not_exercised(result: RunResult) -> list[str]:
     exercised: set[str] = set()
     for one in result.results:
         exercised |= {requirement for requirement, count in one.verdict.exercised.items() if count}
-    level: Level = result.level  # type: ignore[assignment]
+    level: Level = result.level
     return [one.id for one in REQUIREMENTS.values() if covers(level, one.level) and one.id not in exercised]
 
 

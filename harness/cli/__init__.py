@@ -1,5 +1,6 @@
 """The command `lockrace`: one module a command, each imported only when it is called."""
 
+import difflib
 import importlib
 import sys
 
@@ -20,16 +21,18 @@ _COMMANDS = {
 class _Commands(click.Group):
     """Imports the module of a command when it is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's name)
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's name)
         if cmd_name not in _COMMANDS:
-            return None
+            close = difflib.get_close_matches(cmd_name, _COMMANDS, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise click.UsageError(f"no command {cmd_name!r}{hint}")
         command: click.Command = importlib.import_module(f"harness.cli.{cmd_name}_command").command
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's name)
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 

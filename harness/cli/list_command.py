@@ -11,14 +11,12 @@ import click
 @click.option("--instances", is_flag=True, help="A line per instance: parameters and rows of tables.")
 def command(paths: tuple[Path, ...], select: str | None, *, instances: bool) -> int:
     """List the scenarios under PATHS (default: all shipped): name, level, how many instances, summary."""
-    from harness.cli.running import load_all  # noqa: PLC0415
-    from harness.scenario import select as selected  # noqa: PLC0415
+    from harness.cli.running import choose, load_all  # noqa: PLC0415
 
     scenarios = load_all(paths)
     if select:
-        scenarios = selected(scenarios, [term.strip() for term in select.split(",") if term.strip()])
+        scenarios = choose(scenarios, select)
     if not scenarios:
-        click.echo("nothing selected", err=True)
         return 5
     lines: dict[str, list[str]] = {}
     for one in scenarios:

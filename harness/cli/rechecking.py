@@ -25,11 +25,12 @@ def recheck(paths: Sequence[Path], known: Known) -> int:
             history = read_history(path)
         except HistoryError as error:
             raise click.ClickException(str(error)) from None
-        verdict = check(history, None)
+        verdict = check(history)
         result.level = history.header.level
         result.target = history.header.target or "recorded"
-        scenario = scenario_of(history, path)
-        result.results.append(judged(scenario, history, verdict, known, path, time.monotonic() - one_began))
+        one = judged(scenario_of(history, path), history, verdict, known, path)
+        one.seconds = time.monotonic() - one_began
+        result.results.append(one)
     result.seconds = time.monotonic() - began
     result.not_exercised = not_exercised(result)
     look = look_for(sys.stdout)

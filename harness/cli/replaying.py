@@ -6,7 +6,7 @@ import click
 
 from harness.cli.options import near
 from harness.cli.running import load_all, report_on
-from harness.plan import PlanError, parse_replay, with_order
+from harness.plan import Plan, parse_replay, with_order
 
 _TIMES_OF_A_RACE = 20
 
@@ -15,7 +15,7 @@ def replay(chosen: dict[str, Any]) -> int:
     """Run the order of a replay text again and report on it; the exit code."""
     try:
         name, order = parse_replay(chosen["text"])
-    except PlanError as error:
+    except ValueError as error:
         raise click.UsageError(str(error)) from None
     scenarios = {scenario.name: scenario for scenario in load_all(chosen["paths"])}
     if name not in scenarios:
@@ -25,7 +25,7 @@ def replay(chosen: dict[str, Any]) -> int:
     races = order is None or any(len(group) > 1 for group in order)
     times = chosen["times"] or (_TIMES_OF_A_RACE if races else 1)
     try:
-        plan = with_order(scenarios[name], order, times)
-    except PlanError as error:
+        plan = Plan(scenarios[name], (), 0, times) if order is None else with_order(scenarios[name], order, runs=times)
+    except ValueError as error:
         raise click.UsageError(str(error)) from None
     return report_on([plan], chosen, seed=0)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from harness.cli.options import KNOWN_CHOICES, TargetChoice, make_target, target_options
+from harness.cli.options import KNOWN_CHOICES, target_options
 
 
 @click.command("run", short_help="Run scenarios against a target.")

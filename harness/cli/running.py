@@ -20,7 +20,8 @@ from harness.report.progress import Detail, Progress
 from harness.report.result import RunResult, ScenarioResult
 from harness.report.terminal import failure_report, look_for, summary, write
 from harness.run import RunOptions, run
-from harness.scenario import Scenario, ScenarioError, find, load, select
+from harness.scenario import Scenario, ScenarioError, near_term, select, shipped
+from harness.scenario import load_all as load_scenarios
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -68,27 +69,36 @@ def run_scenarios(chosen: dict[str, Any]) -> int:
     """Run what the options of `lockrace run` choose; prints, and returns the exit code."""
     scenarios = load_all(chosen["paths"])
     if chosen["select"]:
-        scenarios = select(scenarios, [term.strip() for term in chosen["select"].split(",") if term.strip()])
+        scenarios = choose(scenarios, chosen["select"])
     if not scenarios:
-        click.echo("nothing selected: `lockrace list` shows what there is", err=True)
         return NOTHING_SELECTED
     seed = chosen["seed"] if chosen["seed"] is not None else random.SystemRandom().randrange(1_000_000)
-    return report_on([make_plan(scenario, seed, chosen["runs"]) for scenario in scenarios], chosen, seed)
+    try:
+        plans = [make_plan(scenario, seed, chosen["runs"]) for scenario in scenarios]
+    except ScenarioError as error:
+        click.echo(str(error), err=True)
+        return 2
+    return report_on(plans, chosen, seed)
 
 
-def load_all(paths: Sequence[Path]) -> list[Scenario]:
+def choose(scenarios: Sequence[Scenario], terms: str) -> tuple[Scenario, ...]:
+    """The scenarios that a comma-separated list of terms names; says what it could have been when it is none."""
+    words = [term.strip() for term in terms.split(",") if term.strip()]
+    chosen = select(scenarios, words)
+    if not chosen:
+        meant = next((near for word in words if (near := near_term(scenarios, word))), None)
+        hint = f"; did you mean {meant}?" if meant else "; `lockrace list` shows what there is"
+        click.echo(f"nothing selected by {terms!r}{hint}", err=True)
+    return chosen
+
+
+def load_all(paths: Sequence[Path]) -> tuple[Scenario, ...]:
     """Every instance of every file under `paths` (default: shipped); broken files are all told, then exit 2."""
-    scenarios: list[Scenario] = []
-    broken: list[str] = []
-    for path in find(paths):
-        try:
-            scenarios += load(path)
-        except ScenarioError as error:
-            broken.append(str(error))
-    if broken:
-        click.echo("\n\n".join(broken), err=True)
-        raise click.exceptions.Exit(2)
-    return scenarios
+    try:
+        return load_scenarios(paths or [shipped()])
+    except ScenarioError as error:
+        click.echo(str(error), err=True)
+        raise click.exceptions.Exit(2) from None
 
 
 def report_on(plans: Sequence[Plan], chosen: dict[str, Any], seed: int) -> int:

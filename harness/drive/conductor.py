@@ -8,6 +8,7 @@ C                              |--c_lock--|     an inner list is released at one
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from harness.drive.stage import Actor, Stage
 from harness.drive.target import Caller
 from harness.history import Facts, Operation
 from harness.plan import Order
-from harness.scenario import Scenario, Step
+from harness.scenario import Scenario, Step, UuidOf
 from harness.wire import Call
 
 _RETRY_PAUSE_S = 0.05
@@ -32,6 +33,7 @@ class Ensemble:
         self._scenario = scenario
         self._line = line
         self._tokens = {name: caller.secret for name, caller in callers.items()}
+        self._tokens |= {"none": "", "bogus": secrets.token_hex(25)}
         self._token_uuids = {name: caller.uuid for name, caller in callers.items()}
         self._vault = vault
         self._steps = scenario.steps()
@@ -48,13 +50,13 @@ class Ensemble:
 
     def stage(self, run: int) -> Stage:
         """A fresh stage with one actor a session, each at a desk of its own."""
-        stage = Stage(run, self._scenario, self._vault, self._tokens)
+        stage = Stage(run, self._scenario, self._vault, self._tokens, self._token_uuids["shared"][:5])
         for desk, session in enumerate(self._scenario.sessions):
             stage.actors[session.name] = Actor(session.name, session.token, desk)
         return stage
 
     async def _group(self, stage: Stage, steps: Sequence[Step]) -> None:
-        facts = Facts(stage.operations)
+        facts = Facts(stage.operations, self._token_uuids)
         due = [step for step in steps if step.when is None or step.when.evaluate(facts)]
         if len(due) == 1:
             await self._alone(stage, due[0])
@@ -95,27 +97,44 @@ class Ensemble:
     def _prepare(self, stage: Stage, step: Step) -> "_Ready | None":
         """The call of a step; None where there is nothing to call with: a token never saved, a listing empty."""
         actor = self._actor(stage, step)
-        secret = self._tokens[actor.token]
-        if step.verb == "use":
-            short = stage.saved.get(step.argument)
+        secret, more = self._tokens[actor.token], {}
+        saved = step.argument if step.verb == "use" else step.credential
+        if saved is not None:
+            short = stage.saved.get(saved)
             if short is None:
                 return None
-            call = Call(op="use", token=self._vault.bare(short))
-            return _Ready(actor, step, call, {"token": step.argument, "secret": short})
+            secret, more = self._vault.bare(short), {"token": saved, "secret": short}
+        if step.verb == "use":
+            return _Ready(actor, step, Call(op="use", token=secret), more)
         uuid = None if step.container is None else self._uuid(stage, actor, step.container)
         if uuid is None and step.container is not None:
             return None
-        sent = None
-        if step.verb == "update":
-            sent = dict(step.argument)
-        elif step.verb == "list":
-            sent = _asked(step.argument, self._token_uuids[actor.token])
-        return _Ready(actor, step, actor.call(step.verb, secret, uuid, sent), {})
+        more["container"] = stage.name_of(uuid) or step.container
+        return _Ready(actor, step, actor.call(step.verb, secret, uuid, self._sent(stage, actor, step)), more)
+
+    def _sent(self, stage: Stage, actor: Actor, step: Step) -> dict[str, Any] | None:
+        """The attributes of an update, or what a listing asks for, with every name replaced by its uuid."""
+        if step.verb not in {"update", "list"}:
+            return None
+        sent: dict[str, Any] = {}
+        for name, value in step.argument.items():
+            match name, value:
+                case "locked_by", _:
+                    sent["locked_by_uuid"] = self._token_uuids.get(actor.token)
+                case "uuid", tuple():
+                    sent["uuid"] = [stage.uuids[one] for one in value if one in stage.uuids]
+                case _, UuidOf(who):
+                    sent[name] = stage.uuids.get(who) or self._token_uuids.get(self._scenario.tokens.get(who, ""))
+                case _, tuple():
+                    sent[name] = list(value)
+                case _:
+                    sent[name] = value
+        return sent
 
     def _uuid(self, stage: Stage, actor: Actor, container: str) -> str | None:
         """The uuid behind a container's name, or behind the place in a saved listing: "found[0]"."""
-        if container in stage.uuids:
-            return stage.uuids[container]
+        if container in stage.uuids or container in stage.phantoms:
+            return stage.uuids.get(container) or stage.phantoms[container]
         name, _, index = container.rstrip("]").partition("[")
         found = actor.found.get(name, [])
         return found[int(index)] if index.isdigit() and int(index) < len(found) else None
@@ -151,9 +170,3 @@ class _Ready(NamedTuple):
     step: Step
     call: Call
     more: dict[str, Any]
-
-
-def _asked(argument: Mapping[str, Any], own_token_uuid: str) -> dict[str, Any]:
-    """What a list step asks for, in the contract's field names; "me" is the uuid of the dispatcher's token."""
-    asked = {"locked_by_uuid" if name == "locked_by" else name: value for name, value in argument.items()}
-    return {name: own_token_uuid if value == "me" else value for name, value in asked.items()}

@@ -249,7 +249,7 @@ class Connection(asyncio.Protocol):
     def _time_out(self, call: _Call, timeout_s: float) -> None:
         self._arrived_ns = monotonic_ns()
         if call.sent:
-            self._fail(Lost(f"no whole answer within {timeout_s:g} s", self._times(call)))
+            self._fail(Lost(f"no whole answer within {timeout_s:g} s", self._times(call), timed_out=True))
         else:
             self._fail(NotSent(f"the gate did not open within {timeout_s:g} s", self._times(call)))
 

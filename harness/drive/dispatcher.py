@@ -4,14 +4,18 @@ It decides nothing and keeps nothing: a process that is killed loses only what a
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 import httpx
 
+from harness.drive.failures import Garbled, Lost, NotSent, Times
+from harness.drive.gate import Gate, GateNotArmedError
 from harness.drive.lifeline import end_with_parent
 from harness.drive.messages import (
     Arm,
@@ -25,6 +29,7 @@ from harness.drive.messages import (
     decode_command,
     encode,
 )
+from harness.drive.transport import Transport
 from harness.wire import Reply, Request
 from harness.wire.message import Failure
 
@@ -61,75 +66,79 @@ async def _serve(connection: Any, settings: Settings) -> None:
 
 
 def _client(settings: Settings) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        base_url=settings.url,
-        timeout=settings.timeout_s,
-        trust_env=False,
-        verify=settings.url.startswith("https:") and not settings.insecure,
-        follow_redirects=False,
-    )
+    transport = Transport(settings.url, timeout_s=settings.timeout_s, insecure=settings.insecure)
+    return httpx.AsyncClient(base_url=settings.url, transport=transport, timeout=settings.timeout_s, trust_env=False)
 
 
 class _Office:
-    """Takes commands and turns each into a task; holds armed requests until their release."""
+    """Takes commands and turns each into a task; holds armed requests at a gate until their release."""
 
     def __init__(self, connection: Any, client: httpx.AsyncClient, settings: Settings) -> None:
         self._connection = connection
         self._client = client
         self._settings = settings
-        self._armed: dict[int, list[tuple[int, Request]]] = {}
+        self._gates: dict[int, Gate] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def receive(self, command: Send | Arm | Release) -> None:
         match command:
             case Send(number, request, timeout_s):
-                self._start(number, request, timeout_s or self._settings.timeout_s, None)
+                self._start(self._send(number, request, timeout_s or self._settings.timeout_s))
             case Arm(number, requests):
-                self._armed[number] = requests
-                self._tell(Armed(number))
+                self._start(self._arm(number, requests))
             case Release(number, at_ns):
-                for one, request in self._armed.pop(number):
-                    self._start(one, request, self._settings.timeout_s, at_ns)
+                self._start(self._gates.pop(number).release_at(at_ns))
 
-    def _start(self, number: int, request: Request, timeout_s: float, at_ns: int | None) -> None:
-        task = asyncio.create_task(self._send(number, request, timeout_s, at_ns))
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _send(self, number: int, request: Request, timeout_s: float, at_ns: int | None) -> None:
-        if at_ns is not None:
-            await asyncio.sleep(max(0.0, (at_ns - time.monotonic_ns()) / 1e9))
-        self._tell(Sent(number, await _exchange(self._client, request, timeout_s)))
+    async def _send(self, number: int, request: Request, timeout_s: float, gate: Gate | None = None) -> None:
+        self._tell(Sent(number, await _exchange(self._client, request, timeout_s, gate)))
+
+    async def _arm(self, number: int, requests: list[tuple[int, Request]]) -> None:
+        gate = self._gates[number] = Gate(len(requests))
+        for one, request in requests:
+            self._start(self._send(one, request, self._settings.timeout_s, gate))
+        with contextlib.suppress(GateNotArmedError):  # who is late goes at once when it comes
+            await gate.armed(self._settings.timeout_s)
+        self._tell(Armed(number))
 
     def _tell(self, report: FromDispatcher) -> None:
         self._connection.send_bytes(encode(report))
 
 
-async def _exchange(client: httpx.AsyncClient, request: Request, timeout_s: float) -> Reply:
-    """Send one request and read its whole answer, in at most `timeout_s` seconds."""
-    message = client.build_request(request.method, request.path, headers=list(request.headers), content=request.body)
-    invoke_ns = time.monotonic_ns()
-
-    def ended(failure: Failure) -> Reply:
-        return Reply(invoke_ns=invoke_ns, return_ns=time.monotonic_ns(), pid=os.getpid(), failure=failure)
-
+async def _exchange(client: httpx.AsyncClient, request: Request, timeout_s: float, gate: Gate | None) -> Reply:
+    """Send one request and read its whole answer, in at most `timeout_s` seconds after it was let go."""
+    message = client.build_request(
+        request.method,
+        request.path,
+        headers=list(request.headers),
+        content=request.body,
+        timeout=timeout_s,
+        extensions={} if gate is None else {"gate": gate},
+    )
+    asked_ns = time.monotonic_ns()
     try:
-        async with asyncio.timeout(timeout_s):
-            response = await client.send(message)
-    except (httpx.ConnectError, httpx.ConnectTimeout):
-        return ended("unreachable")
-    except (TimeoutError, httpx.TimeoutException):
-        return ended("timeout")
-    except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
-        cut_off = "disconnected" in str(error)
-        return ended("reset" if cut_off else "garbled")
-    except httpx.HTTPError:
-        return ended("reset")
+        response = await client.send(message)
+    except NotSent as error:
+        return _failed("unreachable", error.times, asked_ns)
+    except Lost as error:
+        return _failed("timeout" if error.timed_out else "reset", error.times, asked_ns)
+    except Garbled as error:
+        return _failed("garbled", error.times, asked_ns)
     return Reply(
-        invoke_ns=invoke_ns,
-        return_ns=time.monotonic_ns(),
+        invoke_ns=response.extensions["invoke_ns"],
+        release_ns=response.extensions["release_ns"],
+        return_ns=response.extensions["return_ns"],
         pid=os.getpid(),
         status=response.status_code,
         headers=tuple(response.headers.items()),
         body=response.content,
     )
+
+
+def _failed(failure: Failure, times: Times | None, asked_ns: int) -> Reply:
+    known = times or Times(asked_ns, asked_ns, time.monotonic_ns())
+    return Reply(**known._asdict(), pid=os.getpid(), failure=failure)

@@ -18,7 +18,6 @@ from harness.drive.target import OpenTarget
 from harness.history import Header, HistoryWriter
 from harness.plan import Plan, replay_text
 
-
 _TIDY_LIMIT_S = 5.0
 
 

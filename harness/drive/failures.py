@@ -31,9 +31,10 @@ class NotSent(httpx.ConnectError):
 class Lost(httpx.ReadError):
     """Bytes left and no whole answer came back: reset, closed or timed out. Never sent again in silence."""
 
-    def __init__(self, message: str, times: Times) -> None:
+    def __init__(self, message: str, times: Times, *, timed_out: bool = False) -> None:
         super().__init__(message)
         self.times = times
+        self.timed_out = timed_out
 
 
 class Garbled(httpx.RemoteProtocolError):

@@ -1,5 +1,9 @@
 """Fresh containers, brought to their given state by real calls of the shared token, and tidied up at the end."""
 
+import random
+import string
+from dataclasses import replace
+
 from harness.contract import State
 from harness.drive.line import Line
 from harness.drive.stage import Actor, Stage
@@ -31,10 +35,23 @@ _ATTRIBUTES = {
 async def provision(stage: Stage, line: Line) -> bool:
     """Create every container of `given`; whether each is now what it shall be. What was done stands in the history."""
     actor = Actor("given", "shared", desk=0)
+    counts = {fleet.name: fleet.count for fleet in stage.scenario.fleets}
     for container in stage.scenario.given:
-        if not await _provision_one(stage, line, actor, container):
-            return False
+        if container.uuid != "fresh":
+            stage.phantoms[container.name] = _phantom(stage, container.uuid)
+            continue
+        members = counts.get(container.each or "", 0)
+        for name in [f"{container.name}[{i}]" for i in range(members)] if container.each else [container.name]:
+            if not await _provision_one(stage, line, actor, replace(container, name=name)):
+                return False
     return True
+
+
+def _phantom(stage: Stage, kind: str) -> str:
+    """A well-formed uuid of the target's own cluster that no container has, or a text that is no uuid."""
+    if kind == "malformed":
+        return "not-a-uuid"
+    return f"{stage.cluster}-dz642-" + "".join(random.choices(string.digits + string.ascii_lowercase, k=15))
 
 
 async def _provision_one(stage: Stage, line: Line, actor: Actor, container: GivenContainer) -> bool:

@@ -8,12 +8,15 @@ import re
 import secrets
 import shlex
 import socket
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
+import msgspec
 
 from harness.drive.target import Endpoint, TargetRefused
 
@@ -32,6 +35,22 @@ def environment_of(secret_of: dict[str, str]) -> dict[str, str]:
     """The environment variables by which a started server is told its tokens."""
     names = {"shared": "LOCKRACE_TOKEN", "stranger": "LOCKRACE_TOKEN2", "admin": "LOCKRACE_ADMIN_TOKEN"}
     return {names[name]: secret for name, secret in secret_of.items() if name in names}
+
+
+def reference_defects() -> dict[str, str]:
+    """Every mutant and variant of the reference server, by name: "mutant" or "variant"."""
+    catalogue = reference_catalogue()
+    return {entry["name"]: kind for kind in ("mutant", "variant") for entry in catalogue.get(f"{kind}s", [])}
+
+
+def reference_catalogue() -> dict[str, Any]:
+    """What `lockrace serve --list` says of each mutant and variant, as data."""
+    command = [sys.executable, "-m", "reference_server", "--list", "--format", "json"]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=_READY_LIMIT_S)  # noqa: S603 (our own)
+    if done.returncode != 0:
+        raise TargetRefused(f"the reference server cannot be asked: {done.stderr.decode('utf-8', 'replace')[-300:]}")
+    catalogue: dict[str, Any] = msgspec.json.decode(done.stdout)
+    return catalogue
 
 
 @dataclass

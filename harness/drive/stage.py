@@ -46,14 +46,17 @@ class Stage:
     scenario: Scenario
     vault: Vault
     tokens: dict[str, str]  # name -> bare secret
+    cluster: str  # the five letters that the target's uuids begin with
     actors: dict[str, Actor] = field(default_factory=dict)
     uuids: dict[str, str] = field(default_factory=dict)  # container's name -> uuid
+    phantoms: dict[str, str] = field(default_factory=dict)  # name -> a uuid that no container has
     saved: dict[str, str] = field(default_factory=dict)  # "A.token" -> hash; kept for the probes, also after a crash
     operations: list[Operation] = field(default_factory=list)
 
     def name_of(self, uuid: str | None) -> str | None:
         """The scenario's name of a container."""
-        return next((name for name, known in self.uuids.items() if known == uuid), None)
+        known = self.uuids | self.phantoms
+        return next((name for name, one in known.items() if one == uuid), None)
 
     def note(self, actor: Actor, call: Call, exchange: Exchange, **more: Any) -> Operation:
         """Turn an exchange into the run's next operation; secrets become hashes here."""

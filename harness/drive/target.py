@@ -38,9 +38,11 @@ class Endpoint:
 
 
 class Target(Protocol):
-    """Something to aim at. `name` is what reports call it."""
+    """Something to aim at."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What reports call it, as it is written after --target."""
 
     async def open(self) -> Endpoint:
         """Make it answer, where the harness is the one to start it; raises TargetRefused."""

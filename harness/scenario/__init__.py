@@ -3,7 +3,7 @@
 from harness.scenario.compiler import parse_expression
 from harness.scenario.diagnostics import Diagnostic, ScenarioError, near_name
 from harness.scenario.expressions import Expression, ExpressionError, Names, World
-from harness.scenario.loader import load
+from harness.scenario.loader import load, load_text
 from harness.scenario.marks import Mark
 from harness.scenario.scenario import (
     Clause,
@@ -44,6 +44,7 @@ __all__ = [
     "find",
     "load",
     "load_all",
+    "load_text",
     "near_name",
     "near_term",
     "parse_expression",

@@ -51,7 +51,15 @@ def load(path: Path) -> tuple[Scenario, ...]:
 
     Raises ScenarioError with all faults of the file.
     """
-    source = read_source(path)
+    return _load(read_source(path))
+
+
+def load_text(text: str, path: Path) -> tuple[Scenario, ...]:
+    """Every scenario instance of a file's text, which a history carries; `path` is where it was read from."""
+    return _load(Source(path, text))
+
+
+def _load(source: Source) -> tuple[Scenario, ...]:
     tree = read_tree(source)
     form = Form(source, tree, "a scenario file", TOP_KEYS)
     found: list[Scenario] = []

@@ -68,7 +68,7 @@ def _line_and_body(call: Call) -> tuple[str, str, bytes | None]:
 
 def _query(sent: Mapping[str, Any]) -> str:
     """The query of a listing that pages by uuid, so that nothing that matches throughout is skipped."""
-    filters = [["uuid", ">", value] if name == _AFTER else [name, "=", value] for name, value in sent.items()]
+    filters = [_filter(name, value) for name, value in sent.items()]
     return urlencode(
         {
             "filters": json.dumps(filters),
@@ -78,6 +78,12 @@ def _query(sent: Mapping[str, Any]) -> str:
             "select": json.dumps(["uuid", "state", "priority", "locked_by_uuid", "auth_uuid"]),
         }
     )
+
+
+def _filter(name: str, value: Any) -> list[Any]:
+    if name == _AFTER:
+        return ["uuid", ">", value]
+    return [name, "in" if isinstance(value, list) else "=", value]
 
 
 def next_page(call: Call, found: list[str]) -> Call | None:
