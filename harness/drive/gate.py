@@ -12,7 +12,7 @@ reads from. Which of the two collides better depends on the target; measure.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 GateKind = Literal["gate", "burst"]
 
@@ -137,39 +137,3 @@ async def look() -> None:
     """Let the loop read whatever has come: one turn to see it, one to hand it over."""
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-
-
-class Overlap(NamedTuple):
-    """How much the requests of one round met, from the intervals between release and return."""
-
-    racers: int
-    together: int  # most of them in flight at one moment
-    pairs: int  # pairs of which each was released before the other had returned
-    spread_ns: int  # from the first release to the last
-
-    @property
-    def raced(self) -> bool:
-        """Whether any two were in flight together; a round that did not is no evidence."""
-        return self.together >= 2
-
-
-def overlap(intervals: Sequence[tuple[int, int | None]]) -> Overlap:
-    """Measure a round; each interval is (release_ns, return_ns), a return of None has not ended.
-
-    It says what the client can know: the requests were out together. Whether the target worked on them together
-    only its own arrival stamps can say.
-    """
-    if not intervals:
-        return Overlap(0, 0, 0, 0)
-    events = [(begin, 1) for begin, _ in intervals]
-    events += [(max(end, begin + 1), 0) for begin, end in intervals if end is not None]
-    flying = together = pairs = 0
-    for _, begins in sorted(events):  # at the same instant an end sorts first: touching is not overlapping
-        if begins:
-            pairs += flying
-            flying += 1
-            together = max(together, flying)
-        else:
-            flying -= 1
-    releases = [begin for begin, _ in intervals]
-    return Overlap(len(intervals), together, pairs, max(releases) - min(releases))

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from harness.drive.failures import Lost, NotSent
-from harness.drive.gate import Gate, GateKind, GateNotArmedError, Overlap, look, overlap
+from harness.drive.gate import Gate, GateKind, GateNotArmedError, look
 from harness.drive.transport import Answer, Transport
+from harness.history.overlap import overlap
 
 from .scripted import OK, Peer, ever, serving
 
@@ -188,21 +189,3 @@ def test_an_answer_before_the_release_is_counted_and_its_connection_dropped() ->
 
     answer, early, connects = asyncio.run(run())
     assert (answer.status, early, connects) == (200, 1, 2)
-
-
-@pytest.mark.parametrize(
-    ("intervals", "expected"),
-    [
-        ([], Overlap(0, 0, 0, 0)),
-        ([(5, 9)], Overlap(1, 1, 0, 0)),
-        ([(0, 10), (10, 20)], Overlap(2, 1, 0, 10)),
-        ([(0, 10), (9, 20)], Overlap(2, 2, 1, 9)),
-        ([(0, 10), (2, 5), (6, 12)], Overlap(3, 2, 2, 6)),
-        ([(0, 100), (1, 100), (2, 100)], Overlap(3, 3, 3, 2)),
-        ([(0, None), (50, 60), (70, 80)], Overlap(3, 2, 2, 70)),
-        ([(7, 7), (7, 7)], Overlap(2, 2, 1, 0)),
-    ],
-)
-def test_overlap(intervals: list[tuple[int, int | None]], expected: Overlap) -> None:
-    assert overlap(intervals) == expected
-    assert overlap(intervals).raced == (expected.together >= 2)
