@@ -19,6 +19,7 @@ from harness.scenario.scenario import (
     Step,
     UuidOf,
 )
+from harness.scenario.schema import scenario_schema
 from harness.scenario.shelf import find, load_all, near_term, select, shipped
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "near_name",
     "near_term",
     "parse_expression",
+    "scenario_schema",
     "select",
     "shipped",
 ]

@@ -32,7 +32,6 @@ TOP_KEYS = (
     "tags",
     "parameters",
     "given",
-    "tokens",
     "sessions",
     "fleets",
     "nemesis",
@@ -72,7 +71,7 @@ def _load(source: Source) -> tuple[Scenario, ...]:
 def _instances(source: Source, form: Form, values: dict[str, Scalar]) -> list[Scenario]:
     head = read_head(source, form)
     if form.get("cases") is not None:
-        for key in ("given", "tokens", "sessions", "fleets", "nemesis", "schedule", "outcome", "known_race"):
+        for key in ("given", "sessions", "fleets", "nemesis", "schedule", "outcome", "known_race"):
             if form.get(key) is not None:
                 form.fault(key, f'"{key}" and cases exclude each other; each row of cases says it all')
         found = read_cases(head, form)
