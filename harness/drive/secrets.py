@@ -5,16 +5,19 @@ import secrets
 
 
 class Vault:
-    """Holds the bare secrets of one history, by their hash. The salt lives as long as the vault and is never stored."""
+    """Holds the bare secrets of one history, by their hash.
 
-    def __init__(self) -> None:
-        self._salt = secrets.token_bytes(16)
+    The salt lives as long as the run and is never stored; processes that write one history share it.
+    """
+
+    def __init__(self, salt: bytes | None = None) -> None:
+        self.salt = salt or secrets.token_bytes(16)
         self._by_hash: dict[str, str] = {}
         self.names: dict[str, str] = {}  # bare secret -> the name to report it by
 
     def keep(self, secret: str, name: str) -> str:
         """Remember a secret; returns its hash. The first name given to a secret stays."""
-        short = hashlib.blake2b(secret.encode(), key=self._salt, digest_size=8).hexdigest()
+        short = hashlib.blake2b(secret.encode(), key=self.salt, digest_size=8).hexdigest()
         self._by_hash[short] = secret
         self.names.setdefault(secret, name)
         return short
