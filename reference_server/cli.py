@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reference_server.departures import Departure, described
+from reference_server.embedded import embedded_postgres
 from reference_server.mutants import MUTANTS
 from reference_server.options import ROLES, Options, UsageError, options_of, parser
 from reference_server.serving import reserved_socket, serve, serve_in_workers
@@ -25,6 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.list:
         print(listing_as_json() if arguments.format == "json" else listing())
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # a clean end also while it is still starting
     try:
         options = options_of(arguments)
         is_shared = options.workers > 1
@@ -70,11 +72,14 @@ def ready_line(options: Options) -> str:
 @contextmanager
 def database_of(database: str) -> Iterator[str]:
     """The database URL to use, for as long as the server runs: the one given, or a fresh temporary one."""
-    if database:
+    if database == "embedded-postgres":
+        with embedded_postgres() as url:
+            yield url
+    elif database:
         yield database
-        return
-    with tempfile.TemporaryDirectory(prefix="lockrace-", ignore_cleanup_errors=True) as folder:
-        yield str(Path(folder) / "containers.sqlite")
+    else:
+        with tempfile.TemporaryDirectory(prefix="lockrace-", ignore_cleanup_errors=True) as folder:
+            yield str(Path(folder) / "containers.sqlite")
 
 
 def _end_with_stdin() -> None:

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 from reference_server.options import UsageError
 from reference_server.stores import Store
 from reference_server.stores.memory import MemoryStore
+from reference_server.stores.postgres import PostgresStore
 from reference_server.stores.sqlite import MOST_IN_A_COMMIT, SqliteStore
 
 
@@ -17,6 +18,8 @@ def store_of(database: str) -> Store:
     """
     if database == "memory:":
         return MemoryStore()
+    if database.startswith(("postgresql://", "postgres://")):
+        return PostgresStore(database)
     if "://" in database and not database.startswith("sqlite:///"):
         raise UsageError("a database is a SQLite file, sqlite:///PATH, postgresql://..., embedded-postgres or memory:")
     path, settings = database, {}

@@ -11,7 +11,7 @@ from reference_server.objects import Container, Token, hash_of
 from reference_server.query import COMPARISONS, Condition, Page, Query
 from reference_server.rules import Change, Decision, readable
 from reference_server.stores import Decide
-from reference_server.stores.sql import stamped
+from reference_server.stores.sql import is_written, stamped
 
 
 async def step() -> None:
@@ -77,7 +77,7 @@ class MemoryStore:
         if row is None:
             return None
         decision = decide(row)
-        if isinstance(decision, Change) and (decision.after is not row or decision.issue or decision.revoke):
+        if isinstance(decision, Change) and is_written(row, decision):
             decision = stamped(row, decision)
             self.write(decision)
         await step()

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from reference_server.objects import CONTAINER_COLUMNS, TOKEN_COLUMNS, Container, Token, now
 from reference_server.query import Condition, Query
-from reference_server.rules import Change
+from reference_server.rules import Change, Decision
 
 TABLE_OF_CONTAINERS = """
 CREATE TABLE IF NOT EXISTS containers (
@@ -70,6 +70,13 @@ WRITTEN = (
     "modified_at",
     "details",
 )
+
+
+def is_written(before: Container, decision: Decision) -> bool:
+    """Whether a decision leaves anything to write."""
+    return isinstance(decision, Change) and bool(
+        decision.after is not before or decision.issue is not None or decision.revoke is not None
+    )
 
 
 def stamped(before: Container, change: Change) -> Change:

@@ -35,6 +35,7 @@ from reference_server.stores.sql import (
     WRITTEN,
     container_values,
     find_sql,
+    is_written,
     stamped,
     token_values,
     written_values,
@@ -101,7 +102,7 @@ class SqliteStore:
                 return None
             row = Container(*found)
             decision = decide(row)
-            if isinstance(decision, Change) and (decision.after is not row or decision.issue or decision.revoke):
+            if isinstance(decision, Change) and is_written(row, decision):
                 decision = stamped(row, decision)
                 _put(connection, decision)
             return decision

