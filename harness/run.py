@@ -88,6 +88,8 @@ def _chosen(plans: Sequence[Plan], opened: OpenTarget, level: Level, skipped: li
             skipped.append(f"{scenario.name}: it judges level {scenario.level}")
         elif missing:
             skipped.append(f"{scenario.name}: it needs the {missing[0]} token")
+        elif opened.endpoint.restart is None and any(step.verb == "restart" for step in scenario.steps().values()):
+            skipped.append(f"{scenario.name}: this run cannot restart the server (--start, --restart-command)")
         else:
             chosen.append(plan)
     return chosen
@@ -135,6 +137,7 @@ async def _run_one(
 
 def judged(scenario: Scenario, history: History, verdict: Verdict, known: Known, path: Path) -> ScenarioResult:
     """What reports need to know of one judged history."""
+    replays = history.header.replays
     requests = [operation for operation in history.operations if operation.request_id is not None]
     return ScenarioResult(
         scenario=scenario,
@@ -142,7 +145,8 @@ def judged(scenario: Scenario, history: History, verdict: Verdict, known: Known,
         verdict=verdict,
         label=decide(verdict, known),
         history_path=path,
-        replay=history.header.replay or scenario.name,
+        replay=replays[0] if replays else scenario.name,
+        replays=dict(enumerate(replays)) if len(replays) > 1 else {},
         seconds=0.0,
         requests=len(requests),
         processes=len({operation.pid for operation in requests if operation.pid is not None}),

@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from harness.check import check
-from harness.history import HistoryError, read_history
+from harness.history import History, HistoryError, read_history
 from harness.report.decision import Known, exit_code
 from harness.report.result import RunResult
 from harness.report.terminal import failure_report, look_for, summary, write
 from harness.run import judged, not_exercised
+from harness.scenario import Mark, Scenario, Schedule, load_text
 
 
 def recheck(paths: Sequence[Path], known: Known) -> int:
@@ -38,3 +39,30 @@ def recheck(paths: Sequence[Path], known: Known) -> int:
         write(sys.stdout, failure_report(result, look) + "\n")
     write(sys.stdout, summary(result, look))
     return exit_code(result)
+
+
+def scenario_of(history: History, path: Path) -> Scenario:
+    """The scenario that a history was recorded from; of one without, a scenario that says and wants nothing."""
+    header = history.header
+    if header.text is not None:
+        found = load_text(header.text, Path(header.path or path))
+        return next((one for one in found if one.name == header.scenario), found[0])
+    name = header.scenario or path.stem
+    return Scenario(
+        name=name,
+        family=name,
+        summary="a history without a scenario",
+        level=header.level,
+        requires=(),
+        given=(),
+        tokens={},
+        sessions=(),
+        fleets=(),
+        nemesis=(),
+        schedule=Schedule("order", Mark(1, 1)),
+        clauses=(),
+        show=(),
+        known_race=None,
+        path=path,
+        text="",
+    )

@@ -64,6 +64,11 @@ class Desk:
         """Let go what was armed under `number` at a moment of CLOCK_MONOTONIC."""
         self._tell(Release(number, at_ns))
 
+    def send_signal(self, number: signal.Signals) -> int:
+        """Send the process a signal; its number."""
+        os.kill(self.pid, number)
+        return self.pid
+
     def kill(self) -> None:
         """kill -9; every reply that is still awaited becomes a reset."""
         if self.process.is_alive():

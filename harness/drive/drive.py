@@ -53,7 +53,7 @@ async def drive(
     vault = Vault()
     for name, secret in target.endpoint.secrets.items():
         vault.keep(secret, f"{name} token")
-    ensemble = Ensemble(plan.scenario, target.line, target.callers, vault)
+    ensemble = Ensemble(plan.scenario, target, vault)
     driven = Driven(path)
     keep = options.keep or target.endpoint.disposable
     ends_ns = None if options.budget_s is None else time.monotonic_ns() + int(options.budget_s * 1e9)
@@ -91,7 +91,12 @@ def _header(plan: Plan, target: OpenTarget, options: DriveOptions) -> Header:
         seed=options.seed,
         tokens={name: caller.uuid for name, caller in target.callers.items()},
         settings=options.settings or {},
-        replay=replay_text(scenario, plan.orders[0]) if plan.orders else replay_text(scenario, None),
+        replays=_replays(plan),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         version=version("lockrace"),
     )
+
+
+def _replays(plan: Plan) -> list[str]:
+    texts = [replay_text(plan.scenario, order) for order in plan.orders] or [replay_text(plan.scenario, None)]
+    return texts[:1] if len(set(texts)) == 1 else texts

@@ -2,9 +2,10 @@
 
 import asyncio
 import random
+import signal
 import string
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -44,6 +45,12 @@ class Line(Protocol):
     def crash(self, desk: int) -> int | None:
         """kill -9 the dispatcher process of a desk; its number, where it is a process."""
 
+    def pause(self, desk: int) -> int | None:
+        """SIGSTOP the dispatcher process of a desk; its number, where it is a process."""
+
+    def resume(self, desk: int) -> int | None:
+        """SIGCONT it."""
+
     def close(self) -> None:
         """End whatever the line started."""
 
@@ -62,7 +69,7 @@ class HttpLine:
         """Send one call; a listing goes on until its last page."""
         exchange = await self._one(desk, call, secrets)
         if call.op == "list":
-            return await self._further_pages(desk, call, exchange, secrets)
+            return await rest_of_listing(call, exchange, lambda following: self._one(desk, following, secrets))
         return exchange
 
     async def together(self, calls: Sequence[tuple[int, Call]], secrets: Mapping[str, str]) -> list[Exchange]:
@@ -81,7 +88,7 @@ class HttpLine:
             replies |= dict(zip(indices, futures, strict=True))
         done = await asyncio.gather(*(replies[index] for index in range(len(encoded))))
         return [
-            _exchange(call, request_id, reply, secrets)
+            exchange_of(call, request_id, reply, secrets)
             for (_, call, request_id, _), reply in zip(encoded, done, strict=True)
         ]
 
@@ -91,6 +98,14 @@ class HttpLine:
         self._crew.replace(desk)
         return pid
 
+    def pause(self, desk: int) -> int | None:
+        """SIGSTOP the dispatcher process of a desk."""
+        return self._crew.desk(desk).send_signal(signal.SIGSTOP)
+
+    def resume(self, desk: int) -> int | None:
+        """SIGCONT it."""
+        return self._crew.desk(desk).send_signal(signal.SIGCONT)
+
     def close(self) -> None:
         """End every dispatcher process."""
         self._crew.close()
@@ -98,30 +113,31 @@ class HttpLine:
     async def _one(self, desk: int, call: Call, secrets: Mapping[str, str]) -> Exchange:
         request_id = new_request_id()
         reply = await self._crew.desk(desk).send(wire.encode(call, request_id))
-        return _exchange(call, request_id, reply, secrets)
+        return exchange_of(call, request_id, reply, secrets)
 
-    async def _further_pages(self, desk: int, call: Call, first: Exchange, secrets: Mapping[str, str]) -> Exchange:
-        """One exchange from the first page's invocation to the last page's return."""
-        last, found = first, _found(first)
-        pages = [*found]
-        for _ in range(_PAGES_LIMIT):
-            following = wire.next_page(call, found)
-            if following is None or last.answer.outcome != "granted":
-                break
-            last = await self._one(desk, following, secrets)
-            found = _found(last)
-            pages += found
-        if last.answer.outcome != "granted" or last is first:
-            return last
-        answer = Answer(outcome="granted", value=Shown(found=pages), leaked=last.answer.leaked)
-        return Exchange(
-            answer=answer,
-            invoke_ns=first.invoke_ns,
-            return_ns=last.return_ns,
-            pid=last.pid,
-            status=last.status,
-            request_id=last.request_id,
-        )
+
+async def rest_of_listing(call: Call, first: Exchange, send: Callable[[Call], Awaitable[Exchange]]) -> Exchange:
+    """One exchange from the first page's invocation to the last page's return; `send` asks for one more page."""
+    last, found = first, _found(first)
+    pages = [*found]
+    for _ in range(_PAGES_LIMIT):
+        following = wire.next_page(call, found)
+        if following is None or last.answer.outcome != "granted":
+            break
+        last = await send(following)
+        found = _found(last)
+        pages += found
+    if last.answer.outcome != "granted" or last is first:
+        return last
+    answer = Answer(outcome="granted", value=Shown(found=pages), leaked=last.answer.leaked)
+    return Exchange(
+        answer=answer,
+        invoke_ns=first.invoke_ns,
+        return_ns=last.return_ns,
+        pid=last.pid,
+        status=last.status,
+        request_id=last.request_id,
+    )
 
 
 def _found(exchange: Exchange) -> list[str]:
@@ -129,7 +145,8 @@ def _found(exchange: Exchange) -> list[str]:
     return value.found if value is not None and isinstance(value.found, list) else []
 
 
-def _exchange(call: Call, request_id: str, reply: Reply, secrets: Mapping[str, str]) -> Exchange:
+def exchange_of(call: Call, request_id: str, reply: Reply, secrets: Mapping[str, str]) -> Exchange:
+    """What a reply says of its call; raises TargetLost where nobody was there to take it."""
     if reply.failure == "unreachable":
         raise TargetLost("the target refused the connection")
     return Exchange(

@@ -7,6 +7,7 @@ import random
 import re
 import secrets
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -59,8 +60,11 @@ class ReferenceTarget:
 
     arguments: tuple[str, ...] = ()
     defect: str | None = None
+    secrets: dict[str, str] = field(default_factory=made_up_secrets, repr=False)
+    _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
     _process: asyncio.subprocess.Process | None = field(default=None, repr=False)
     _log: Path | None = field(default=None, repr=False)
+    _port: int = 0
 
     @property
     def name(self) -> str:
@@ -69,16 +73,33 @@ class ReferenceTarget:
 
     async def open(self) -> Endpoint:
         """Start it and wait for its ready line."""
-        secret_of = made_up_secrets()
-        command = [sys.executable, "-m", "reference_server", "--port", "0", "--end-with-stdin", *self.arguments]
-        self._process, self._log = await _start(command, environment_of(secret_of), stdout=asyncio.subprocess.PIPE)
-        url = await self._ready_url()
-        return Endpoint(url, secret_of, insecure=url.startswith("https:"), disposable=True)
+        self._folder = tempfile.TemporaryDirectory(prefix="lockrace-reference-")
+        url = await self._serve()
+        self._port = httpx.URL(url).port or 0
+        return Endpoint(url, self.secrets, insecure=url.startswith("https:"), disposable=True, restart=self.restart)
+
+    async def restart(self) -> None:
+        """kill -9, then start it again on the same port and database."""
+        assert self._process is not None
+        await _kill(self._process)
+        await self._serve()
 
     async def close(self) -> None:
         """End it."""
         if self._process is not None:
             await _end(self._process)
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    async def _serve(self) -> str:
+        assert self._folder is not None
+        where = [] if "--database" in self.arguments else ["--database", f"{self._folder.name}/reference.sqlite"]
+        command = [sys.executable, "-m", "reference_server", "--port", str(self._port), "--end-with-stdin"]
+        started = await _start(
+            [*command, *where, *self.arguments], environment_of(self.secrets), asyncio.subprocess.PIPE
+        )
+        self._process, self._log = started
+        return await self._ready_url()
 
     async def _ready_url(self) -> str:
         assert self._process is not None
@@ -102,6 +123,7 @@ class CommandTarget:
     ready_path: str = "/"
     _process: asyncio.subprocess.Process | None = field(default=None, repr=False)
     _log: Path | None = field(default=None, repr=False)
+    _port: int = 0
 
     @property
     def name(self) -> str:
@@ -110,23 +132,32 @@ class CommandTarget:
 
     async def open(self) -> Endpoint:
         """Start it on a free port and wait until its ready path answers."""
-        port = free_port()
-        words = [word.replace("{port}", str(port)) for word in shlex.split(self.command)]
-        supervised = [sys.executable, "-m", "harness.drive.supervise", *words]
-        self._process, self._log = await _start(supervised, environment_of(self.secrets), stdout=None)
-        url = f"http://127.0.0.1:{port}"
-        if not await _answers(url + self.ready_path, self._process):
-            await self.close()
-            raise TargetRefused(
-                f"--start: the server did not answer {self.ready_path} within {_READY_LIMIT_S:.0f} s; "
-                f"the end of its log:\n{log_end(self._log)}"
-            )
-        return Endpoint(url, self.secrets, disposable=True)
+        self._port = free_port()
+        await self._serve()
+        return Endpoint(f"http://127.0.0.1:{self._port}", self.secrets, disposable=True, restart=self.restart)
+
+    async def restart(self) -> None:
+        """kill -9, then start it again on the same port; what it keeps is its own affair."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGUSR1)  # its supervisor kills the whole group
+        await self._process.wait()
+        await self._serve()
 
     async def close(self) -> None:
         """End it."""
         if self._process is not None:
             await _end(self._process)
+
+    async def _serve(self) -> None:
+        words = [word.replace("{port}", str(self._port)) for word in shlex.split(self.command)]
+        supervised = [sys.executable, "-m", "harness.drive.supervise", *words]
+        self._process, self._log = await _start(supervised, environment_of(self.secrets), stdout=None)
+        if not await _answers(f"http://127.0.0.1:{self._port}{self.ready_path}", self._process):
+            await self.close()
+            raise TargetRefused(
+                f"--start: the server did not answer {self.ready_path} within {_READY_LIMIT_S:.0f} s; "
+                f"the end of its log:\n{log_end(self._log)}"
+            )
 
 
 async def _start(
@@ -165,6 +196,13 @@ async def _answers(url: str, process: asyncio.subprocess.Process) -> bool:
     return False
 
 
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    """kill -9 for the process and all that it started: they are one group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
+
+
 async def _end(process: asyncio.subprocess.Process) -> None:
     """SIGTERM, and SIGKILL when it does not end in time."""
     if process.returncode is not None:
@@ -174,9 +212,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     try:
         await asyncio.wait_for(process.wait(), _END_LIMIT_S)
     except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        await _kill(process)
 
 
 def free_port() -> int:

@@ -1,5 +1,6 @@
 """The stage of one run: its fresh containers, who stands on it, what each dispatcher remembers."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ class Actor:
     token: str  # name: shared or stranger
     desk: int
     incarnation: int = 1
+    paused: bool = False
     found: dict[str, list[str]] = field(default_factory=dict)  # what `save` kept of a listing: uuids
     run_auths: dict[str, str] = field(default_factory=dict)  # container uuid -> bare run_auth that a lock answered
 
@@ -119,17 +121,24 @@ class Stage:
             actor.incarnation += 1  # the old process's call may still take effect
 
     def event(self, actor: Actor, step: Step, now_ns: int, pid: int | None) -> None:
-        """Record something that is no request: a crash, a pause."""
+        """Record something that is no request and began at `now_ns`: a crash, a pause, a restart."""
+        self._event(step.verb, actor, now_ns, pid, step.id)
+
+    def resumed(self, actor: Actor, now_ns: int, pid: int | None) -> None:
+        """Record that a paused dispatcher goes on."""
+        self._event("resume", actor, now_ns, pid, None)
+
+    def _event(self, op: str, actor: Actor, now_ns: int, pid: int | None, step: str | None) -> None:
         self.operations.append(
             Operation(
                 run=self.run,
-                op=step.verb,
+                op=op,
                 process=actor.process,
                 pid=pid,
                 invoke_ns=now_ns,
-                return_ns=now_ns,
+                return_ns=time.monotonic_ns(),
                 type="ok",
                 outcome="granted",
-                step=step.id,
+                step=step,
             )
         )

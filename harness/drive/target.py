@@ -1,7 +1,7 @@
 """Targets: what a run can be aimed at, and how each comes to be there."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -35,6 +35,7 @@ class Endpoint:
     secrets: dict[str, str] = field(repr=False)  # token name -> bare secret
     insecure: bool = False
     disposable: bool = False  # nobody will miss the containers that a run leaves behind
+    restart: Callable[[], Awaitable[None]] | None = None  # kill -9 and start again, where the harness can do that
 
 
 class Target(Protocol):

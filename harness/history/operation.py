@@ -105,7 +105,7 @@ class Header(Struct, omit_defaults=True, kw_only=True):
     seed: int | None = None
     tokens: dict[str, str] = msgspec.field(default_factory=dict)  # name -> token uuid
     settings: dict[str, Any] = msgspec.field(default_factory=dict)
-    replay: str | None = None  # text for `lockrace replay`
+    replays: list[str] = msgspec.field(default_factory=list)  # for `lockrace replay`: one for all runs, or one a run
     clock: str = "CLOCK_MONOTONIC"
     started: str | None = None  # wall clock, ISO 8601, for readers only
     version: str | None = None  # of lockrace
