@@ -7,11 +7,13 @@ import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 
-from harness.check.linear.request import Translator, reads_of_listing
+from harness.check.linear.collect import ContainerHistory, collect
 from harness.check.linear.search import DEFAULT_BOUND, search
+from harness.check.linear.shapes import Shapes, codes_of
 from harness.check.linear.spec import Spec, starts_of
-from harness.check.linear.timed import NEVER, Timed
+from harness.check.linear.sweep import fast_order_exists
 from harness.check.minimise import explain
 from harness.check.verdict import Counterexample, Linearizability
 from harness.history import Header, Operation
@@ -50,53 +52,51 @@ def linearize(operations: Iterable[Operation], header: Header, bound: int = DEFA
     the general search, in steps of the model per container. Where it is reached the verdict is `unknown`.
     """
     with _no_collection():
-        histories = _by_container(operations, header)
-        spec = Spec(Rules(header.level, header.max_dispatch_attempts), header.tokens.values())
-        containers = tuple(_judge(spec, history, bound) for history in histories)
+        histories, shapes = collect(operations, header)
+        judge = _Judge(Rules(header.level, header.max_dispatch_attempts), header.tokens.values(), shapes, bound)
+        containers = tuple(judge.verdict(history) for history in histories)
     return LinearResult(_worst(result.verdict for result in containers), containers)
 
 
-@dataclass
-class _History:
-    """One container's part of a history."""
+class _Judge:
+    """The model under the rules of one history, and what was worked out about its shapes."""
 
-    run: int
-    name: str
-    timed: list[Timed]
+    def __init__(self, rules: Rules, token_uuids: Iterable[str], shapes: Shapes, bound: int) -> None:
+        self._spec = Spec(rules, token_uuids)
+        self._shapes = shapes
+        self._bound = bound
+        self._codes: dict[int, list[int]] = {}
 
+    def verdict(self, history: ContainerHistory) -> ContainerResult:
+        """The fast check first; where it finds no order, the general search decides."""
+        history.events.sort(key=itemgetter(0))
+        size = len(history.events)
+        if self._fast(history):
+            return ContainerResult(history.run, history.name, "linearizable", size)
+        timed = history.timed(self._shapes)
+        found = search(self._spec, timed, starts_of(self._spec.rules, timed), self._bound)
+        if found.verdict == "linearizable":
+            return ContainerResult(history.run, history.name, "linearizable", size)
+        if found.verdict == "unknown":
+            reason = f"{history.name}: no answer within {self._bound} steps of the model"
+            return ContainerResult(history.run, history.name, "unknown", size, reason=reason)
+        counterexample = explain(self._spec, timed, found.stuck, self._bound)
+        return ContainerResult(history.run, history.name, "violated", size, counterexample)
 
-def _by_container(operations: Iterable[Operation], header: Header) -> list[_History]:
-    translator = Translator(header)
-    found: dict[object, _History] = {}
-    for index, operation in enumerate(operations):
-        translator.learn(operation)
-        if operation.op == "list":
-            for uuid, read in reads_of_listing(operation):
-                if uuid in found:
-                    found[uuid].timed.append(Timed(operation.invoke_ns, operation.return_ns or NEVER, index, read))
-            continue
-        request = translator.request(operation)
-        if request is None:
-            continue
-        key = operation.uuid or (operation.run, operation.container)
-        if key == (operation.run, None):
-            continue
-        history = found.get(key)
-        if history is None:
-            name = operation.container or operation.uuid or ""
-            history = found[key] = _History(operation.run, name, [])
-        end = NEVER if operation.return_ns is None else operation.return_ns
-        history.timed.append(Timed(operation.invoke_ns, end, index, request, end == NEVER))
-    return list(found.values())
+    def _fast(self, history: ContainerHistory) -> bool:
+        priority = self._priority(history)
+        codes = self._codes.get(priority)
+        if codes is None:
+            codes = self._codes[priority] = codes_of(self._spec, self._shapes.requests, priority)
+        return fast_order_exists(history.events, codes, self._spec.rules)
 
-
-def _judge(spec: Spec, history: _History, bound: int) -> ContainerResult:
-    found = search(spec, history.timed, starts_of(spec.rules, history.timed), bound)
-    counterexample = None
-    if found.verdict == "violated":
-        counterexample = explain(spec, history.timed, found.stuck, bound)
-    reason = f"{history.name}: no answer within {bound} steps of the model" if found.verdict == "unknown" else ""
-    return ContainerResult(history.run, history.name, found.verdict, len(history.timed), counterexample, reason)
+    def _priority(self, history: ContainerHistory) -> int:
+        """The priority that the container was created with, else 1: a read of another one is not for the fast check."""
+        for _, _, shape, _, _, _ in history.events[:1]:
+            request = self._shapes.requests[shape]
+            if request.op == "create":
+                return int(dict(request.attributes).get("priority", 1))
+        return 1
 
 
 def _worst(verdicts: Iterable[Linearizability]) -> Linearizability:

@@ -1,0 +1,401 @@
+"""The fast check: one pass over a lock history in order of return, which looks for a legal order as it goes.
+
+It speaks of containers that are only ever Queued or Locked. A *section* is the time from one granted lock to the
+unlock that ends it. The pass keeps one state and moves it as late as it can: only when an operation returns that
+needs another state. An operation that only observes is content when its state held at some moment of its interval.
+
+      lock A granted   |-----|                              c0(A): the first return that shows A's auth
+      auth of A              |----|                         c1(A): the last invocation that shows it
+      lock B refused     |-------|                          content: A's section began before it returned
+
+An order that the pass finds is legal by construction. When it finds none it has proved nothing: it follows one choice
+at each turn and takes back only some of them. The general search then decides.
+"""
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Sequence
+from heapq import heappop, heappush, nsmallest
+from itertools import islice
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from harness.check.linear.section import (
+    COUNTED,
+    LOCKS,
+    MOST_STATES,
+    QUEUED,
+    STATES,
+    UNLOCKS,
+    Event,
+    Outline,
+    Section,
+    Unknowns,
+    Unlock,
+    outline,
+)
+from harness.check.linear.timed import NEVER
+from harness.contract import covers
+from harness.model import Rules
+
+MOST_TAKEN_BACK = 64  # choices that can be taken back at one time
+LOCKS_WEIGHED = 3  # of the locks that could come next, how many a choice weighs
+EFFORT = 3  # events gone through again, for each event there is, before the pass gives up
+
+
+def fast_order_exists(events: Sequence[Event], codes: Sequence[int], rules: Rules) -> bool:
+    """Whether the pass finds a legal order of events that stand in order of return; False proves nothing."""
+    found = outline(events, codes)
+    if found is None:
+        return False
+    limit = rules.max_dispatch_attempts
+    locks = len(found.locks) + sum(len(unknowns.invokes) for unknowns in found.unknown_locks)
+    if limit is not None and covers(rules.level, "arvados") and locks >= limit:
+        return False  # an unlock could cancel
+    if found.created:
+        return _Pass(found, codes, QUEUED).run()
+    if any(code & COUNTED for code in codes):
+        return False  # it is not known how often the container was locked before
+    return any(_Pass(outline(events, codes) or found, codes, QUEUED << bit).run() for bit in range(MOST_STATES))
+
+
+class _Dead(Exception):
+    """No way on from here."""
+
+
+class _Choice(NamedTuple):
+    """A turn at which more than one lock could have been next, and all that is needed to go back to it."""
+
+    event: Event
+    states: int
+    by: int
+    taken: int  # how many of the candidates have been tried
+    trail: int
+    state: int
+    section: Section
+    auth: str | None
+    count: int
+    last: tuple[int, ...]
+
+
+class _Pass:
+    """The state of the container, and what is left to take effect."""
+
+    def __init__(self, outline: Outline, codes: Sequence[int], start: int) -> None:
+        self.outline = outline
+        self.codes = codes
+        self.state = start
+        self.section = Section(None, -1)
+        self.auth: str | None = None
+        self.count = 0
+        self.last = [-1] * MOST_STATES  # by state: when it was last left
+        self.begins: list[int] = []  # by lock count less one
+        self.ends: list[int] = []
+        self.bits: list[int] = []
+        self._used: set[int] = set()  # numbers of unlocks that have taken effect
+        self._locks: list[tuple[int, int, Section]] = []  # heaps of what has been invoked, by deadline
+        self._unlocks: list[Unlock] = []
+        self._next_lock = 0
+        self._next_unlock = 0
+        self._trail: list[tuple[str, Any]] = []
+        self._choices: deque[_Choice] = deque(maxlen=MOST_TAKEN_BACK)
+        self._resume = 0
+
+    def run(self) -> bool:
+        """Go through the events; the loop holds what the common event needs, `_settle` does the rest."""
+        events, sections = self.outline.events, self.outline.sections
+        codes, last = self.codes, self.last
+        members = [tuple(i for i in range(MOST_STATES) if mask >> i & 1) for mask in range(STATES + 1)]
+        effort = EFFORT * len(events) + 1000
+        position = 0
+        while True:
+            state, current = self.state, self.auth
+            for event in islice(events, position, None):
+                return_, invoke, shape, auth, _, _ = event
+                code = codes[shape]
+                if auth is None:
+                    if code & state:
+                        continue
+                    if code < LOCKS:
+                        for one in members[code]:
+                            if last[one] >= invoke:
+                                break
+                        else:
+                            if not self._settle(event):
+                                break
+                            state, current = self.state, self.auth
+                        continue
+                elif auth == current:
+                    if code & state:
+                        continue
+                elif code < LOCKS and sections[auth].end >= invoke and sections[auth].bit & code:
+                    continue
+                if not self._settle(event):
+                    break
+                state, current = self.state, self.auth
+            else:
+                return True
+            before = self._take_back()
+            if before is None:
+                return False
+            position = self._position(before)
+            effort -= self._position(event) - position + 1
+            if effort < 0:
+                return False
+
+    def _position(self, event: Event) -> int:
+        events = self.outline.events
+        position = bisect_left(events, event[0], key=itemgetter(0))
+        while events[position] is not event:
+            position += 1
+        return position
+
+    def _settle(self, event: Event) -> bool:
+        """Move the container until the event is content; False when there is no way on."""
+        try:
+            while not self._content(event):
+                self._move(event)
+        except _Dead:
+            return False
+        return True
+
+    def _content(self, event: Event) -> bool:
+        _, invoke, shape, auth, count, number = event
+        code = self.codes[shape]
+        if code & LOCKS:
+            return self.outline.section_of[number].begun
+        if code & UNLOCKS:
+            return number in self._used
+        states = (code >> MOST_STATES if code & COUNTED else code) & STATES
+        if auth is not None:
+            section = self.outline.sections[auth]
+            if not section.begun or not section.bit & states:
+                return False
+            return count in (None, section.count) and (section is self.section or section.end >= invoke)
+        if count is not None:
+            return self._held_at(count, states, invoke)
+        return bool(states & self.state) or any(
+            states >> one & 1 and moment >= invoke for one, moment in enumerate(self.last)
+        )
+
+    def _held_at(self, count: int, states: int, invoke: int) -> bool:
+        """Whether one of `states` held with this lock count at some moment since `invoke`."""
+        if states & QUEUED and len(self.ends) >= count:
+            if len(self.begins) > count:
+                if self.begins[count] >= invoke:
+                    return True
+            elif self.state == QUEUED and self.count == count:
+                return True
+        if not 0 < count <= len(self.bits) or not self.bits[count - 1] & states:
+            return False
+        return len(self.ends) < count or self.ends[count - 1] >= invoke
+
+    def _move(self, event: Event) -> None:
+        """Change the state once, towards what the event needs."""
+        now, _, shape, auth, count, number = event
+        code = self.codes[shape]
+        if code & LOCKS:
+            self._begin_or_finish(self.outline.section_of[number], now)
+        elif code & UNLOCKS:
+            states = code >> MOST_STATES & STATES
+            if self.state == QUEUED:
+                self._begin_any(event, states, now)
+            elif self.state & states and count in (None, self.count):
+                self._end(now, Unlock(now, 0, number, states, count))
+            else:
+                self._finish(now)
+        elif auth is not None:
+            section = self.outline.sections[auth]
+            if section.end >= 0:
+                raise _Dead
+            self._begin_or_finish(section, now)
+        elif self.state == QUEUED:
+            states = (code >> MOST_STATES if code & COUNTED else code) & STATES
+            self._begin_any(event, states & ~QUEUED or STATES, NEVER)
+        else:
+            self._finish(now)
+
+    def _begin_or_finish(self, section: Section, now: int) -> None:
+        """Begin this very section, or make way for it."""
+        if section.begun:
+            raise _Dead
+        if self.state == QUEUED:
+            if section.locked:
+                self._begin(section, now)
+                return
+            for unknowns in self.outline.unknown_locks:
+                if unknowns.ready(now):
+                    self._begin_unknown(unknowns, now, section)
+                    return
+            raise _Dead
+        if not section.locked and self.section.auth is None:
+            self._bind(section)
+        else:
+            self._finish(now)
+
+    def _begin_any(self, event: Event, states: int, by: int) -> None:
+        """Begin some section in one of `states` that can end at `by`; remember what else it could have been."""
+        now = event[0]
+        candidates = self._candidates(now, states, by)
+        taken, self._resume = self._resume, 0
+        if taken >= len(candidates):
+            raise _Dead
+        if taken + 1 < len(candidates):
+            self._choices.append(
+                _Choice(
+                    event,
+                    states,
+                    by,
+                    taken + 1,
+                    len(self._trail),
+                    self.state,
+                    self.section,
+                    self.auth,
+                    self.count,
+                    tuple(self.last),
+                )
+            )
+        chosen = candidates[taken]
+        if isinstance(chosen, Section):
+            self._begin(chosen, now)
+        else:
+            self._begin_unknown(chosen, now)
+
+    def _candidates(self, now: int, states: int, by: int) -> list[Section | Unknowns]:
+        """What could begin now, most promising first: the lock that must return first, unless it stands in the way."""
+        self._invoke_locks(now)
+        weighed = [
+            section
+            for _, _, section in nsmallest(LOCKS_WEIGHED, self._locks)
+            if not section.begun
+            and section.invoke <= now
+            and section.bit & states
+            and section.c1 <= by
+            and section.wanted in (None, self.count + 1)
+        ]
+        unknown = [one for one in self.outline.unknown_locks if one.states & states and one.ready(now)]
+        blocking = {id(section) for section in weighed if self._blocks(section, now)}
+        good = [section for section in weighed if id(section) not in blocking]
+        bad = [section for section in weighed if id(section) in blocking]
+        return [*good, *unknown, *bad]
+
+    def _blocks(self, section: Section, now: int) -> bool:
+        """Whether the section would last beyond the return of an unlock that has to take effect before."""
+        if section.c1 <= now:
+            return False
+        self._invoke_unlocks(now)
+        return bool(self._unlocks) and self._unlocks[0].return_ < section.c1
+
+    def _invoke_locks(self, now: int) -> None:
+        locks = self.outline.locks
+        while self._next_lock < len(locks) and locks[self._next_lock].invoke <= now:
+            section = locks[self._next_lock]
+            if not section.begun:
+                heappush(self._locks, (section.c0, id(section), section))
+            self._next_lock += 1
+        while self._locks and self._locks[0][2].begun:
+            heappop(self._locks)
+
+    def _invoke_unlocks(self, now: int) -> None:
+        unlocks = self.outline.unlocks
+        while self._next_unlock < len(unlocks) and unlocks[self._next_unlock].invoke <= now:
+            heappush(self._unlocks, unlocks[self._next_unlock])
+            self._next_unlock += 1
+        while self._unlocks and self._unlocks[0].number in self._used:
+            heappop(self._unlocks)
+
+    def _begin(self, section: Section, now: int) -> None:
+        if section.invoke > now or section.wanted not in (None, self.count + 1):
+            raise _Dead
+        self._trail.append(("begin", section))
+        self._enter(section, section.bit, section.auth, now)
+
+    def _begin_unknown(self, unknowns: Unknowns, now: int, section: Section | None = None) -> None:
+        """Let a lock of unknown outcome take effect, with the auth of `section` where one is given."""
+        unknowns.used += 1
+        self._trail.append(("unknown", unknowns))
+        if section is None:
+            section = Section(None, now)
+            section.bit = unknowns.states
+            self._enter(section, unknowns.states, None, now)
+        else:
+            self._trail.append(("begin", section))
+            self._enter(section, unknowns.states, section.auth, now)
+
+    def _bind(self, section: Section) -> None:
+        """The current section, whose auth is not known, is the one that shows this auth."""
+        self._trail.append(("begin", section))
+        section.begun = True
+        section.bit = self.state
+        section.count = self.count
+        self.section = section
+        self.auth = section.auth
+
+    def _enter(self, section: Section, bit: int, auth: str | None, now: int) -> None:
+        self.last[0] = now
+        self.state = section.bit = bit
+        self.section = section
+        self.auth = auth
+        self.count += 1
+        section.begun = True
+        section.count = self.count
+        self.begins.append(now)
+        self.bits.append(bit)
+
+    def _finish(self, now: int) -> None:
+        """End the current section by the unlock that must return first, else by one of unknown outcome."""
+        self._invoke_unlocks(now)
+        for unlock in nsmallest(LOCKS_WEIGHED, self._unlocks):
+            fits = unlock.states & self.state and unlock.count in (None, self.count)
+            if unlock.number not in self._used and unlock.invoke <= now and fits:
+                self._end(now, unlock)
+                return
+        for unknowns in self.outline.unknown_unlocks:
+            if unknowns.states & self.state and unknowns.ready(now):
+                unknowns.used += 1
+                self._trail.append(("unknown", unknowns))
+                self._leave(now)
+                return
+        raise _Dead
+
+    def _end(self, now: int, unlock: Unlock) -> None:
+        self._used.add(unlock.number)
+        self._trail.append(("unlock", unlock))
+        self._leave(now)
+
+    def _leave(self, now: int) -> None:
+        if self.section.c1 > now:  # what shows its auth has yet to be invoked
+            raise _Dead
+        self._trail.append(("end", self.section))
+        self.section.end = now
+        self.last[self.state.bit_length() - 1] = now
+        self.state = QUEUED
+        self.auth = None
+        self.ends.append(now)
+
+    def _take_back(self) -> Event | None:
+        """Go back to the newest choice and take its next candidate when its event is met again; None: none is left."""
+        if not self._choices:
+            return None
+        choice = self._choices.pop()
+        while len(self._trail) > choice.trail:
+            self._undo(*self._trail.pop())
+        self.state, self.section, self.auth = choice.state, choice.section, choice.auth
+        self.count = choice.count
+        self.last[:] = choice.last
+        del self.begins[self.count :], self.bits[self.count :], self.ends[self.count :]
+        self._resume = choice.taken
+        return choice.event
+
+    def _undo(self, kind: str, what: Any) -> None:
+        if kind == "begin":
+            what.begun = False
+            if what.locked:
+                heappush(self._locks, (what.c0, id(what), what))
+        elif kind == "unknown":
+            what.used -= 1
+        elif kind == "end":
+            what.end = -1
+        else:
+            self._used.discard(what.number)
+            heappush(self._unlocks, what)
