@@ -3,8 +3,11 @@
 import difflib
 import importlib
 import sys
+from pathlib import Path
 
 import click
+
+CONFIG_FILE = Path("lockrace.toml")
 
 _COMMANDS = {
     "run": "Run scenarios (default: all shipped) against a target (default: a reference server it starts).",
@@ -12,6 +15,7 @@ _COMMANDS = {
     "recheck": "Judge recorded histories again.",
     "list": "List scenarios.",
     "lint": "Read scenario files and say what is wrong with them.",
+    "mutants": "Kill every mutant of the reference server, accuse no variant: proof that the harness sees.",
     "explain": "Explain a requirement, invariant, known race, mutant, scenario or exit code.",
     "serve": "Start the reference server.",
 }
@@ -31,6 +35,16 @@ class _Commands(click.Group):
             raise click.UsageError(f"no command {cmd_name!r}{hint}")
         command: click.Command = importlib.import_module(f"harness.cli.{cmd_name}_command").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None and command is not None and CONFIG_FILE.exists():
+            from harness.cli.config import defaults_for  # noqa: PLC0415
+
+            ctx.default_map = {name: defaults_for(command, CONFIG_FILE)}
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's name)
         with formatter.section("Commands"):

@@ -25,12 +25,18 @@ from harness.cli.options import KNOWN_CHOICES, target_options
     show_default=True,
     help="Where histories and reports go.",
 )
+@click.option("--show-config", is_flag=True, help="Say what every setting is and where it came from; run nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Only failures and the summary.")
 def command(**chosen: Any) -> int:
     """Run scenarios against a target and say what was violated.
 
     Without PATH everything shipped is run; without --target against a reference server that is started for it.
     """
+    if chosen.pop("show_config"):
+        from harness.cli.config import shown  # noqa: PLC0415
+
+        click.echo(shown(click.get_current_context()))
+        return 0
     from harness.cli.running import run_scenarios  # noqa: PLC0415
 
     return run_scenarios(chosen)
