@@ -1,0 +1,240 @@
+"""Invariants of lock: who wins, from which state, and what is recorded of the winner."""
+
+from itertools import pairwise
+
+from msgspec import UNSET
+
+from harness.check.index import Index
+from harness.check.invariants.findings import Findings, told
+from harness.check.possible import Surplus, surplus
+from harness.check.timeline import Ends, Timeline, asked_state, ends_at, is_dispatch, leaves, shown
+
+
+def single_winner(index: Index) -> Findings:
+    """LOCK-3, STATE-4: of locks at once one is granted."""
+    findings = Findings()
+    for timeline in index.timelines:
+        locks = _granted_locks(timeline)
+        findings.judged["LOCK-3"] += _contended(timeline)
+        for found in surplus(index.operations, locks, _releases(timeline)):
+            if _at_once(index, found):
+                _accuse_winners(index, findings, timeline, "LOCK-3", found)
+        if index.covers("arvados"):
+            _one_lock_by_update(index, findings, timeline, locks)
+    return findings
+
+
+def lock_only_queued(index: Index) -> Findings:
+    """LOCK-2: only a Queued container can be locked. LOCK-4: and only above priority 0."""
+    findings = Findings()
+    operations = index.operations
+    for timeline, (number, since) in index.unexplained:
+        if operations[number].op == "lock":
+            state = index.state_text(since)
+            text = f"{told(index, number)} was granted on a container that {told(index, since)} had left {state}"
+            findings.accuse(timeline, "LOCK-2", text, since, number)
+    for timeline in index.timelines:
+        for found in surplus(operations, _granted_locks(timeline), _releases(timeline)):
+            if not _at_once(index, found):
+                _accuse_winners(index, findings, timeline, "LOCK-2", found)
+        for number in timeline.of("lock"):
+            calm = timeline.calm(operations[number]) if operations[number].type == "fail" else None
+            findings.judged["LOCK-2"] += calm is not None and calm.state not in {None, "Queued"}
+            _priority_zero(index, findings, timeline, number)
+    findings.judged["LOCK-2"] += sum(one.requirement == "LOCK-2" for one in findings.accusations)
+    return findings
+
+
+def owner_recorded(index: Index) -> Findings:
+    """LOCK-1: a locked container names its holder and its auth. LOCK-5: the answers show it."""
+    findings = Findings()
+    for timeline in index.timelines:
+        if index.covers("arvados"):
+            for number in timeline.of("lock", "unlock"):
+                _answer_complete(index, findings, timeline, number)
+        for number in timeline.gets:
+            _record_names_holder(index, findings, timeline, number)
+    return findings
+
+
+def lock_counted(index: Index) -> Findings:
+    """LOCK-6: lock_count grows by one with each lock, and with nothing else."""
+    findings = Findings()
+    if not index.covers("arvados"):
+        return findings
+    operations = index.operations
+    for timeline in index.timelines:
+        counts = [number for number in timeline.all if _shows_count(index, number)]
+        if len(counts) < 2:
+            continue
+        likes = [number for number in timeline.of("lock", "update") if leaves(operations[number]) == ("Locked",)]
+        possible = Ends(operations[number] for number in likes if operations[number].type != "fail")
+        certain = sorted(
+            (operations[number].invoke_ns, ends_at(operations[number])) for number in _granted_locks(timeline)
+        )
+        position = 0
+        for before, after in pairwise(counts):
+            one, other = operations[before], operations[after]
+            if ends_at(one) >= other.invoke_ns:
+                continue
+            while position < len(certain) and certain[position][0] <= ends_at(one):
+                position += 1
+            least = 0
+            while position + least < len(certain) and certain[position + least][0] < other.invoke_ns:
+                least += 1
+            least = sum(end < other.invoke_ns for _, end in certain[position : position + least])
+            most = possible.within(one.invoke_ns, ends_at(other))
+            grown = shown(other, "lock_count") - shown(one, "lock_count")
+            findings.judged["LOCK-6"] += 1
+            if not least <= grown <= most:
+                span = str(least) if least == most else f"{least} to {most}"
+                text = (
+                    f"lock_count went from {shown(one, 'lock_count')} to {shown(other, 'lock_count')} between "
+                    f"{told(index, before)} and {told(index, after)}, with {span} locks between them"
+                )
+                findings.accuse(timeline, "LOCK-6", text, before, after)
+    return findings
+
+
+def _granted_locks(timeline: Timeline) -> list[int]:
+    return [number for number in timeline.of("lock") if timeline.operations[number].type == "ok"]
+
+
+def _releases(timeline: Timeline) -> list[int]:
+    """Everything after which a held container may be Queued again."""
+    return [number for number in timeline.changers if "Queued" in leaves(timeline.operations[number])]
+
+
+def _contended(timeline: Timeline) -> int:
+    """Locks that were answered while another one was under way."""
+    operations = timeline.operations
+    latest = -1
+    count = 0
+    first: int | None = None
+    for number in timeline.of("lock"):
+        operation = operations[number]
+        if operation.type == "info" or operation.outcome == "limited":
+            continue
+        if operation.invoke_ns <= latest:
+            count += 1 if first is None else 2
+            first = None
+        else:
+            first = number
+        latest = max(latest, ends_at(operation))
+    return count
+
+
+def _at_once(index: Index, found: Surplus) -> bool:
+    """Whether any two of the grants were under way at once."""
+    spans = sorted((index.operations[number].invoke_ns, ends_at(index.operations[number])) for number in found.grants)
+    return any(one[1] >= other[0] for one, other in pairwise(spans))
+
+
+def _accuse_winners(index: Index, findings: Findings, timeline: Timeline, requirement: str, found: Surplus) -> None:
+    names = " and ".join(told(index, number) for number in found.grants[:4])
+    more = f" and {len(found.grants) - 4} more" if len(found.grants) > 4 else ""
+    between = "nothing" if found.releases == 0 else f"at most {found.releases} operations"
+    text = f"{names}{more} were all granted, with {between} between them that gives the lock back"
+    findings.accuse(timeline, requirement, text, *found.grants)
+
+
+def _one_lock_by_update(index: Index, findings: Findings, timeline: Timeline, locks: list[int]) -> None:
+    """Two answers that show two locks, of which at least one is an update's, need a release between them."""
+    operations = index.operations
+    updates = [
+        number
+        for number in timeline.of("update")
+        if operations[number].type == "ok" and asked_state(operations[number]) == "Locked"
+    ]
+    if not updates:
+        return
+    findings.judged["STATE-4"] += len(updates)
+    if any(shown(operations[number], "auth_uuid") is UNSET for number in locks):
+        return  # such a lock may be the one that an update shows
+    by_auth: dict[str, int] = {}  # the first answer that shows each auth
+    holders: dict[str, int] = {}
+    for number in sorted([*updates, *locks], key=lambda number: ends_at(operations[number])):
+        auth, holder = shown(operations[number], "auth_uuid"), shown(operations[number], "locked_by_uuid")
+        if not isinstance(auth, str):
+            continue
+        first = by_auth.setdefault(auth, number)
+        named = holders.setdefault(auth, number) if isinstance(holder, str) else number
+        if shown(operations[named], "locked_by_uuid") != holder and isinstance(holder, str):
+            text = f"{told(index, named)} and {told(index, number)} show one auth with two holders"
+            findings.accuse(timeline, "STATE-4", text, named, number)
+        if first != number and operations[number].op == "lock":
+            by_auth[auth] = number
+    for found in surplus(operations, by_auth.values(), _releases(timeline)):
+        if any(operations[number].op == "update" for number in found.grants):
+            _accuse_winners(index, findings, timeline, "STATE-4", found)
+
+
+def _priority_zero(index: Index, findings: Findings, timeline: Timeline, number: int) -> None:
+    operation = index.operations[number]
+    if shown(operation, "priority") == 0 and operation.type == "ok":
+        text = f"{told(index, number)} was granted, and its answer shows priority 0"
+        findings.accuse(timeline, "LOCK-4", text, number)
+        findings.judged["LOCK-4"] += 1
+        return
+    known = timeline.priority(operation)
+    if known is None or operation.type == "info" or operation.outcome == "limited":
+        return
+    since, priority = known
+    findings.judged["LOCK-4"] += priority == 0
+    if priority == 0 and operation.type == "ok":
+        text = f"{told(index, number)} was granted although {told(index, since)} had left priority 0"
+        findings.accuse(timeline, "LOCK-4", text, since, number)
+
+
+def _answer_complete(index: Index, findings: Findings, timeline: Timeline, number: int) -> None:
+    """LOCK-5: what a granted lock or unlock answers, and that it is so."""
+    operation = index.operations[number]
+    if operation.type != "ok" or operation.value is None:
+        return
+    findings.judged["LOCK-5"] += 1
+    names = ("uuid", "state", "priority", "locked_by_uuid", "auth_uuid")
+    absent = [name for name in names if shown(operation, name) is UNSET]
+    if absent:
+        text = f"the answer to {told(index, number)} does not show {', '.join(absent)}"
+        findings.accuse(timeline, "LOCK-5", text, number)
+        return
+    if operation.op == "unlock":
+        return  # what it shows is unlock_clears'
+    holder, auth, state = (shown(operation, name) for name in ("locked_by_uuid", "auth_uuid", "state"))
+    mine = index.holder(operation)
+    wrong = ""
+    if state != "Locked":
+        wrong = f"state {state}"
+    elif not isinstance(auth, str):
+        wrong = "no auth_uuid"
+    elif mine is not None and operation.token in index.header.tokens and holder != mine:
+        wrong = f"locked_by_uuid {holder}, not {mine}, the caller's token"
+    if wrong:
+        findings.accuse(timeline, "LOCK-5", f"the answer to {told(index, number)} shows {wrong}", number)
+
+
+def _record_names_holder(index: Index, findings: Findings, timeline: Timeline, number: int) -> None:
+    """LOCK-1: what a read shows of the holder while it is Locked or Running."""
+    operations = index.operations
+    operation = operations[number]
+    if shown(operation, "state") not in {"Locked", "Running"}:
+        return
+    findings.judged["LOCK-1"] += 1
+    for name in ("locked_by_uuid", "auth_uuid"):
+        if shown(operation, name) is None:
+            text = f"{told(index, number)} shows state {shown(operation, 'state')} and no {name}"
+            findings.accuse(timeline, "LOCK-1", text, number)
+            return
+    calm = timeline.calm(operation)
+    if calm is None or calm.lock is None or timeline.refused_between(calm.start, operation) is not None:
+        return
+    lock = operations[calm.lock]
+    holder, mine = shown(operation, "locked_by_uuid"), index.holder(lock)
+    if is_dispatch(lock) and lock.token in index.header.tokens and isinstance(holder, str) and holder != mine:
+        text = f"{told(index, number)} shows locked_by_uuid {holder}; {told(index, calm.lock)} had locked it for {mine}"
+        findings.accuse(timeline, "LOCK-1", text, calm.lock, number)
+
+
+def _shows_count(index: Index, number: int) -> bool:
+    operation = index.operations[number]
+    return operation.op in {"get", "create"} and operation.type == "ok" and shown(operation, "lock_count") is not UNSET

@@ -1,0 +1,82 @@
+"""Invariants of the service itself: every call is answered, in the shape that the contract asks for."""
+
+from harness.check.index import Index
+from harness.check.invariants.findings import Findings, told
+from harness.history import Operation
+from harness.history.facts import EVENTS
+
+_REFUSALS = frozenset({"refused", "forbidden", "unauthenticated", "missing"})
+NO_ANSWER = "timeout"
+"""What the history says is wrong with a call that was given up after its time limit."""
+
+
+def no_deadlock(index: Index) -> Findings:
+    """LIVE-1: two calls that wait for each other are never answered, while the server answers others."""
+    findings = Findings()
+    for numbers in index.runs.values():
+        operations = [index.operations[number] for number in numbers]
+        if any(one.fault or one.op in {"crash", "pause", "restart"} for one in operations):
+            continue  # the harness itself kept calls from being answered
+        findings.judged["LIVE-1"] += sum(one.op not in EVENTS for one in operations)
+        stuck = [number for number in numbers if _unanswered(index.operations[number])]
+        if len(stuck) < 2:
+            continue
+        last = max(index.operations[number].invoke_ns for number in stuck)
+        answered = [
+            number
+            for number in numbers
+            if index.operations[number].status is not None and index.operations[number].invoke_ns > last
+        ]
+        if answered:
+            names = " and ".join(told(index, number) for number in stuck[:4])
+            text = f"{names} were never answered, though {told(index, answered[0])} was, which was asked later"
+            operation = index.operations[stuck[-1]]
+            findings.accuse_run(operation, index.timeline(operation), "LIVE-1", text, *stuck[:8])
+    return findings
+
+
+def no_server_error(index: Index) -> Findings:
+    """ERR-2: no answer is a 5xx."""
+    findings = Findings()
+    for number, operation in enumerate(index.operations):
+        if operation.status is None:
+            continue
+        findings.judged["ERR-2"] += 1
+        if operation.status >= 500 and operation.outcome != "limited" and operation.fault is None:
+            text = f"{told(index, number)} was answered with status {operation.status}"
+            findings.accuse_run(operation, index.timeline(operation), "ERR-2", text, number)
+    return findings
+
+
+def error_shape(index: Index) -> Findings:
+    """ERR-1: a refusal is JSON with error texts; who has no valid token is unauthenticated before anything else."""
+    findings = Findings()
+    for number, operation in enumerate(index.operations):
+        if operation.op in EVENTS or operation.fault is not None:
+            continue
+        wrong = _wrong(operation)
+        anonymous = operation.token in {"none", "bogus"}
+        findings.judged["ERR-1"] += operation.outcome in _REFUSALS or bool(wrong)
+        if anonymous and operation.outcome in {"granted", "refused", "forbidden", "missing"}:
+            wrong = f"was {operation.outcome} without a valid token"
+        if wrong:
+            text = f"{told(index, number)} {wrong}"
+            findings.accuse_run(operation, index.timeline(operation), "ERR-1", text, number)
+    return findings
+
+
+def _unanswered(operation: Operation) -> bool:
+    return operation.type == "info" and operation.status is None and operation.problem == NO_ANSWER
+
+
+def _wrong(operation: Operation) -> str:
+    """What is wrong with the shape of an answer, in words; empty if nothing is."""
+    status = "" if operation.status is None else f" with status {operation.status}"
+    if operation.outcome == "garbled" and operation.status is not None:
+        reason = operation.problem or "it is not what the API speaks"
+        return f"was answered{status}, but {reason}"
+    if operation.outcome in _REFUSALS and operation.problem:
+        return f"was {operation.outcome}{status}, but {operation.problem}"
+    if operation.outcome == "granted" and operation.problem and operation.op != "auth":
+        return f"was granted{status}, but {operation.problem}"
+    return ""
