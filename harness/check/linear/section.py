@@ -75,12 +75,13 @@ class Unknowns:
 
 
 class Outline(NamedTuple):
-    """All that the pass needs beside the events; locks, unlocks and unknowns in order of invocation."""
+    """All that the pass needs beside the events; unlocks and unknowns in order of invocation."""
 
     events: Sequence[Event]  # of known outcome, in order of return
     sections: dict[str, Section]
     section_of: dict[int, Section]  # by the number of its lock
-    locks: list[Section]
+    locks: list[Section]  # in order of invocation, first those whose lock is not known
+    ripening: list[Section]  # the same in order of c1
     unlocks: list[Unlock]
     unknown_locks: list[Unknowns]
     unknown_unlocks: list[Unknowns]
@@ -119,11 +120,13 @@ def outline(events: Sequence[Event], codes: Sequence[int]) -> Outline | None:
                 return None
             elif code & UNLOCKS:
                 unlocks.append(Unlock(return_, invoke, number, code >> MOST_STATES & STATES, count))
+    locks = sorted({*sections.values(), *section_of.values()}, key=attrgetter("invoke"))
     return Outline(
         events,
         sections,
         section_of,
-        sorted(section_of.values(), key=attrgetter("invoke")),
+        locks,
+        sorted(locks, key=attrgetter("c1")),
         sorted(unlocks, key=itemgetter(1)),
         _unknowns(unknown, codes, LOCKS),
         _unknowns(unknown, codes, UNLOCKS),

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 from heapq import heappop, heappush, nsmallest
 from itertools import islice
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from harness.check.linear.section import (
@@ -95,7 +95,9 @@ class _Pass:
         self._used: set[int] = set()  # numbers of unlocks that have taken effect
         self._locks: list[tuple[int, int, Section]] = []  # heaps of what has been invoked, by deadline
         self._unlocks: list[Unlock] = []
+        self._ripe: list[tuple[int, int, Section]] = []
         self._next_lock = 0
+        self._next_ripe = 0
         self._next_unlock = 0
         self._trail: list[tuple[str, Any]] = []
         self._choices: deque[_Choice] = deque(maxlen=MOST_TAKEN_BACK)
@@ -195,7 +197,7 @@ class _Pass:
         now, _, shape, auth, count, number = event
         code = self.codes[shape]
         if code & LOCKS:
-            self._begin_or_finish(self.outline.section_of[number], now)
+            self._begin_or_finish(event, self.outline.section_of[number])
         elif code & UNLOCKS:
             states = code >> MOST_STATES & STATES
             if self.state == QUEUED:
@@ -208,30 +210,41 @@ class _Pass:
             section = self.outline.sections[auth]
             if section.end >= 0:
                 raise _Dead
-            self._begin_or_finish(section, now)
+            self._begin_or_finish(event, section)
         elif self.state == QUEUED:
             states = (code >> MOST_STATES if code & COUNTED else code) & STATES
             self._begin_any(event, states & ~QUEUED or STATES, NEVER)
         else:
             self._finish(now)
 
-    def _begin_or_finish(self, section: Section, now: int) -> None:
+    def _begin_or_finish(self, event: Event, section: Section) -> None:
         """Begin this very section, or make way for it."""
+        now = event[0]
         if section.begun:
             raise _Dead
         if self.state == QUEUED:
-            if section.locked:
-                self._begin(section, now)
+            if self._make_way(event, section):
                 return
-            for unknowns in self.outline.unknown_locks:
-                if unknowns.ready(now):
-                    self._begin_unknown(unknowns, now, section)
-                    return
-            raise _Dead
+            self._begin(section, now)
+            return
         if not section.locked and self.section.auth is None:
             self._bind(section)
         else:
             self._finish(now)
+
+    def _make_way(self, event: Event, section: Section) -> bool:
+        """Begin what has to come and go before a section that would outlast it; False when there is no such thing."""
+        now = event[0]
+        if section.c1 <= now:
+            return False
+        first = self._first_ripe(now)
+        if first is not None and first is not section and first.c0 < section.c1:
+            self._begin(first, now)
+            return True
+        if not self._blocks(section, now):
+            return False
+        self._begin_any(event, self._unlocks[0].states, now)
+        return True
 
     def _begin_any(self, event: Event, states: int, by: int) -> None:
         """Begin some section in one of `states` that can end at `by`; remember what else it could have been."""
@@ -263,17 +276,19 @@ class _Pass:
 
     def _candidates(self, now: int, states: int, by: int) -> list[Section | Unknowns]:
         """What could begin now, most promising first: the lock that must return first, unless it stands in the way."""
+        self._first_ripe(now)
         self._invoke_locks(now)
+        ripe = [one for _, _, one in nsmallest(LOCKS_WEIGHED, self._ripe) if one.c1 <= now]
+        unripe = [one for _, _, one in nsmallest(LOCKS_WEIGHED, self._locks) if now < one.c1 <= by]
+        unknown = [one for one in self.outline.unknown_locks if one.states & states and one.ready(now)]
         weighed = [
             section
-            for _, _, section in nsmallest(LOCKS_WEIGHED, self._locks)
+            for section in (*ripe, *sorted(unripe, key=attrgetter("c1")))
             if not section.begun
             and section.invoke <= now
-            and section.bit & states
-            and section.c1 <= by
+            and (section.bit & states if section.locked else unknown)
             and section.wanted in (None, self.count + 1)
         ]
-        unknown = [one for one in self.outline.unknown_locks if one.states & states and one.ready(now)]
         blocking = {id(section) for section in weighed if self._blocks(section, now)}
         good = [section for section in weighed if id(section) not in blocking]
         bad = [section for section in weighed if id(section) in blocking]
@@ -285,6 +300,19 @@ class _Pass:
             return False
         self._invoke_unlocks(now)
         return bool(self._unlocks) and self._unlocks[0].return_ < section.c1
+
+    def _first_ripe(self, now: int) -> Section | None:
+        """Of the sections that can begin and end at once, the one that must begin first."""
+        ripening = self.outline.ripening
+        while self._next_ripe < len(ripening) and ripening[self._next_ripe].c1 <= now:
+            section = ripening[self._next_ripe]
+            if not section.begun:
+                heappush(self._ripe, (section.c0, id(section), section))
+            self._next_ripe += 1
+        while self._ripe and self._ripe[0][2].begun:
+            heappop(self._ripe)
+        first = self._ripe[0][2] if self._ripe else None
+        return first if first is not None and first.c1 <= now else None
 
     def _invoke_locks(self, now: int) -> None:
         locks = self.outline.locks
@@ -306,6 +334,12 @@ class _Pass:
 
     def _begin(self, section: Section, now: int) -> None:
         if section.invoke > now or section.wanted not in (None, self.count + 1):
+            raise _Dead
+        if not section.locked:
+            for unknowns in self.outline.unknown_locks:
+                if unknowns.ready(now):
+                    self._begin_unknown(unknowns, now, section)
+                    return
             raise _Dead
         self._trail.append(("begin", section))
         self._enter(section, section.bit, section.auth, now)
@@ -390,8 +424,8 @@ class _Pass:
     def _undo(self, kind: str, what: Any) -> None:
         if kind == "begin":
             what.begun = False
-            if what.locked:
-                heappush(self._locks, (what.c0, id(what), what))
+            heappush(self._locks, (what.c0, id(what), what))
+            heappush(self._ripe, (what.c0, id(what), what))
         elif kind == "unknown":
             what.used -= 1
         elif kind == "end":

@@ -57,10 +57,13 @@ def simulate(count: int, crowd: Crowd) -> Iterator[Operation]:
         heappush(queue, (100 + rng.randrange(1000), order, 0, client, {}))
         order += 1
     made = 0
-    while made < count:
+    while queue:
         moment, _, what, client, draft = heappop(queue)
         order += 1
         if what == 0:
+            if made >= count:
+                continue
+            made += 1
             draft = {"op": _next(client, containers[client.container], rng, crowd), "invoke_ns": moment}
             draft["container"] = containers[client.container]
             draft["lost"] = rng.random() < crowd.lost
@@ -71,7 +74,6 @@ def simulate(count: int, crowd: Crowd) -> Iterator[Operation]:
             heappush(queue, (moment + rng.randrange(1, 1000), order, 2, client, draft))
         else:
             yield _operation(draft, client, moment)
-            made += 1
             _learn(client, draft)
             client.left -= 1
             if client.left <= 0 and not client.owns:
