@@ -21,6 +21,9 @@ from harness.report.describe import HARNESS, answer_of, dispatcher_of, harmless,
 Overlap = Literal["", "first", "middle", "last"]
 """Where a row stands in a block of operations whose times overlap."""
 
+CROWD = 6
+"""Of more dispatchers than this, a picture shows first those that the violation is about."""
+
 ENDS_AUTH = frozenset({"Queued", "Complete", "Cancelled"})
 """States in which a container has no auth; entering one ends the auth that it had."""
 
@@ -40,6 +43,7 @@ class Row:
     token: str  # number of the container auth that an auth or a use was about; else empty
     violating: bool
     overlap: Overlap
+    where: str = ""  # the container, where a timeline is about several
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Timeline:
     violation: Violation
     container: str
     first_state: str  # before the first row
-    dispatchers: tuple[str, ...]  # columns: those in the evidence first, then by first appearance
+    dispatchers: tuple[str, ...]  # columns, from left to right
     rows: tuple[Row, ...]
 
 
@@ -59,18 +63,19 @@ def timeline(operations: Sequence[Operation], violation: Violation) -> Timeline:
     mine = [(index, operation) for index, operation in enumerate(operations) if operation.run == violation.run]
     name, is_about = _container(mine, violation, evidence)
     mine = [(index, operation) for index, operation in mine if index in evidence or is_about(operation)]
-    watch = _Watch()
+    watches = _Watches(apart=is_about.wanted is None)
     shown: list[tuple[int, Operation]] = []
     for index, operation in sorted(mine, key=lambda pair: finished_ns(pair[1])):
         if index in evidence or operation.phase in ("run", "probe"):
             shown.append((index, operation))
         elif not shown and operation.phase == "setup":
-            watch.see(operation)
-    first_state = watch.state
+            watches.of(operation).see(operation)
+    first_state = watches.only.state
     start = min((operation.invoke_ns for _, operation in shown), default=0)
     overlaps = _overlaps([operation for _, operation in shown])
     rows = []
     for (index, operation), overlap in zip(shown, overlaps, strict=True):
+        watch = watches.of(operation)
         token = watch.see(operation)
         back = None if operation.return_ns is None else (operation.return_ns - start) / 1e6
         rows.append(
@@ -86,9 +91,10 @@ def timeline(operations: Sequence[Operation], violation: Violation) -> Timeline:
                 token=token,
                 violating=index in evidence,
                 overlap=overlap,
+                where=harmless(operation.container or operation.uuid or "") if watches.apart else "",
             )
         )
-    return Timeline(violation, name, first_state, _columns(rows), tuple(rows))
+    return Timeline(violation, name, "" if watches.apart else first_state, _columns(rows), tuple(rows))
 
 
 def finished_ns(operation: Operation) -> int:
@@ -127,6 +133,8 @@ def told(row: Row) -> str:
     asked, answer = request_of(operation), answer_of(operation)
     if operation.op == "use" and row.token:
         asked = f"use token {row.token}"
+    if row.where:
+        asked = f"{asked} {row.where}"
     if operation.op == "auth" and row.token:
         answer = f"{operation.status or ''} token {row.token}".strip()
     fault = f" ({harmless(operation.fault)})" if operation.fault else ""
@@ -144,7 +152,7 @@ def _container(mine: list[tuple[int, Operation]], violation: Violation, evidence
     if wanted is None:
         named = {operation.container or operation.uuid for index, operation in mine if index in evidence}
         wanted = named.pop() if len(named) == 1 else None
-    return harmless(wanted or "container"), _About(wanted)
+    return harmless(wanted or "state"), _About(wanted)
 
 
 @dataclass(frozen=True)
@@ -158,11 +166,12 @@ class _About:
 
 
 def _columns(rows: Iterable[Row]) -> tuple[str, ...]:
-    """Dispatchers by name, so that A stands left of B; the harness last; those in the evidence first of all."""
+    """Dispatchers by name, A left of B, and the harness last; of a crowd, first those that the violation is about."""
     marked: dict[str, bool] = {}
     for row in rows:
         marked[row.dispatcher] = marked.get(row.dispatcher, False) or row.violating
-    return tuple(sorted(marked, key=lambda name: (name == HARNESS, not marked[name], len(name), name)))
+    crowd = len(marked) > CROWD
+    return tuple(sorted(marked, key=lambda name: (name == HARNESS, crowd and not marked[name], len(name), name)))
 
 
 def _overlaps(operations: Sequence[Operation]) -> list[Overlap]:
@@ -190,6 +199,24 @@ def _place(blocks: list[int], place: int) -> Overlap:
     return "first" if after else ""
 
 
+class _Watches:
+    """What is known of the timeline's container, or of each of several, kept apart."""
+
+    def __init__(self, apart: bool) -> None:
+        self.apart = apart
+        self.only = _Watch()
+        self._by_container: dict[str, _Watch] = {}
+
+    def of(self, operation: Operation) -> "_Watch":
+        """The watch that an operation belongs to; the use of a token, to the one that has seen the token."""
+        if not self.apart:
+            return self.only
+        name = operation.container or operation.uuid
+        if name is not None:
+            return self._by_container.setdefault(name, _Watch())
+        return next((one for one in self._by_container.values() if operation.secret in one.names), self.only)
+
+
 @dataclass
 class _Watch:
     """What the answers have shown so far of one container: its state and its tokens.
@@ -199,9 +226,9 @@ class _Watch:
     """
 
     state: str = "?"
-    current: str | None = None
     names: dict[str, str] = field(default_factory=dict)
-    alive: dict[str, bool] = field(default_factory=dict)
+    alive: dict[str, None] = field(default_factory=dict)  # in the order in which they came up
+    count: int = 0
     held_by: dict[str, list[str]] = field(default_factory=dict)
     holders: list[str] = field(default_factory=list)
 
@@ -225,9 +252,8 @@ class _Watch:
         """The tokens that work, as far as is known, each with the dispatchers that were given it."""
         found = []
         for name in self.alive:
-            if self.alive[name]:
-                holders = ", ".join(self.held_by.get(name, []))
-                found.append(f"{name} ({holders})" if holders else name)
+            holders = ", ".join(self.held_by.get(name, []))
+            found.append(f"{name} ({holders})" if holders else name)
         return tuple(found)
 
     def _state(self, operation: Operation) -> None:
@@ -245,13 +271,10 @@ class _Watch:
             self.holders.append(dispatcher_of(operation))
         uuid = operation.value.auth_uuid if operation.value is not None else UNSET
         if isinstance(uuid, str):
-            self.current = self._name(uuid)
-            self.alive.setdefault(self.current, True)
+            self.alive.setdefault(self._name(uuid))
 
     def _end(self) -> None:
-        for name in self.alive:
-            self.alive[name] = False
-        self.current = None
+        self.alive.clear()
         self.holders.clear()
 
     def _auth(self, operation: Operation) -> str:
@@ -262,7 +285,7 @@ class _Watch:
         name = next((self.names[key] for key in keys if key in self.names), None) or self._name(keys[0])
         for key in keys:
             self.names.setdefault(key, name)
-        self.alive.setdefault(name, True)
+        self.alive.setdefault(name)
         holders = self.held_by.setdefault(name, [])
         if operation.phase == "run" and dispatcher_of(operation) not in holders:
             holders.append(dispatcher_of(operation))
@@ -275,11 +298,14 @@ class _Watch:
         name = next((self.names[key] for key in keys if key in self.names), None)
         if name is None:
             return ""
-        if operation.outcome in ("granted", "unauthenticated"):
-            self.alive[name] = operation.outcome == "granted"
+        if operation.outcome == "granted":
+            self.alive.setdefault(name)
+        elif operation.outcome == "unauthenticated":
+            self.alive.pop(name, None)
         return name
 
     def _name(self, key: str) -> str:
         if key not in self.names:
-            self.names[key] = str(len(set(self.names.values())) + 1)
+            self.count += 1
+            self.names[key] = str(self.count)
         return self.names[key]
