@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +13,10 @@ from harness.contract import Level
 from harness.drive.conductor import Ensemble
 from harness.drive.line import TargetLost
 from harness.drive.provision import tidy_up
+from harness.drive.race import Races
+from harness.drive.release import ReleaseChoice
 from harness.drive.secrets import Vault
+from harness.drive.stage import Stage
 from harness.drive.target import OpenTarget
 from harness.history import Header, HistoryWriter
 from harness.plan import Plan, replay_text
@@ -30,6 +33,7 @@ class DriveOptions:
     max_dispatch_attempts: int | None = None
     keep: bool = False  # leave the run's containers as they are
     budget_s: float | None = None  # stop starting new runs after so long
+    release: ReleaseChoice = "auto"  # of races
     settings: dict[str, Any] | None = None
 
 
@@ -53,30 +57,87 @@ async def drive(
     vault = Vault()
     for name, secret in target.endpoint.secrets.items():
         vault.keep(secret, f"{name} token")
-    ensemble = Ensemble(plan.scenario, target, vault)
-    driven = Driven(path)
-    keep = options.keep or target.endpoint.disposable
-    ends_ns = None if options.budget_s is None else time.monotonic_ns() + int(options.budget_s * 1e9)
     with HistoryWriter(path, _header(plan, target, options)) as writer:
-        for run, order in enumerate(plan.orders):
-            if ends_ns is not None and run > 0 and time.monotonic_ns() > ends_ns:
-                break
-            stage = ensemble.stage(run)
-            try:
-                await ensemble.play(stage, order, keep=keep)
-            except TargetLost as lost:
-                driven.lost = str(lost)
-                break
-            except asyncio.CancelledError:
-                if not keep:
-                    await asyncio.wait_for(tidy_up(stage, target.line), _TIDY_LIMIT_S)
-                raise
-            finally:
-                for operation in stage.operations:
-                    writer.add(operation)
-            driven.runs += 1
-            after_run(run)
-    return driven
+        driving = _Driving(plan, target, options, Driven(path), writer, after_run)
+        ensemble = Ensemble(plan.scenario, target, vault)
+        try:
+            if plan.race_runs:
+                assert target.squad is not None  # a target without fleet processes is never given a race
+                await _play_races(driving, Races(plan, target, ensemble, vault, target.squad))
+            else:
+                await _play_orders(driving, ensemble)
+        except TargetLost as lost:
+            driving.driven.lost = str(lost)
+    return driving.driven
+
+
+@dataclass
+class _Driving:
+    """What playing orders and playing races have in common: when to stop, and how a run is put on disk."""
+
+    plan: Plan
+    target: OpenTarget
+    options: DriveOptions
+    driven: Driven
+    writer: HistoryWriter
+    after_run: Callable[[int], None]
+    begun_ns: int = field(default_factory=time.monotonic_ns)
+
+    @property
+    def keep(self) -> bool:
+        """Whether the runs' containers stay as they are."""
+        return self.options.keep or self.target.endpoint.disposable
+
+    def over(self) -> bool:
+        """Whether the budget is spent; the first run is always made."""
+        budget_s = self.options.budget_s
+        spent_s = (time.monotonic_ns() - self.begun_ns) / 1e9
+        return budget_s is not None and self.driven.runs > 0 and spent_s > budget_s
+
+    def write(self, stage: Stage) -> None:
+        """Put on disk what happened in a run."""
+        for operation in stage.operations:
+            self.writer.add(operation)
+
+    def count(self, run: int) -> None:
+        """One run is over."""
+        self.driven.runs += 1
+        self.after_run(run)
+
+
+async def _play_orders(driving: _Driving, ensemble: Ensemble) -> None:
+    for run, order in enumerate(driving.plan.orders):
+        if driving.over():
+            return
+        stage = ensemble.stage(run)
+        try:
+            await ensemble.play(stage, order, keep=driving.keep)
+        except asyncio.CancelledError:
+            if not driving.keep:
+                await asyncio.wait_for(tidy_up(stage, driving.target.line), _TIDY_LIMIT_S)
+            raise
+        finally:
+            driving.write(stage)
+        driving.count(run)
+
+
+async def _play_races(driving: _Driving, races: Races) -> None:
+    await races.muster(driving.options.release)
+    for runs in races.batches():
+        if driving.over():
+            return
+        stages: list[Stage] = []
+        try:
+            await races.play(runs, stages, keep=driving.keep)
+        except asyncio.CancelledError:
+            if not driving.keep:
+                await asyncio.wait_for(races.tidy(stages), _TIDY_LIMIT_S)
+            raise
+        finally:
+            for stage in stages:
+                driving.write(stage)
+        for run in runs:
+            driving.count(run)
 
 
 def _header(plan: Plan, target: OpenTarget, options: DriveOptions) -> Header:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from harness.drive.crew import Crew
 from harness.drive.line import HttpLine, Line, TargetLost
 from harness.drive.messages import Settings
+from harness.drive.squad import Squad
 from harness.wire import Call
 
 TOKEN_NAMES = ("shared", "stranger")
@@ -81,6 +82,7 @@ class OpenTarget:
     endpoint: Endpoint
     line: Line
     callers: dict[str, Caller]
+    squad: Squad | None = None  # fleet processes, which only a target over HTTP has
 
 
 @contextlib.asynccontextmanager
@@ -90,14 +92,18 @@ async def connected(target: Target, timeout_s: float) -> AsyncIterator[OpenTarge
     Raises TargetRefused where nobody answers, or a token is not accepted.
     """
     line: Line | None = None
+    squad: Squad | None = None
     try:
         endpoint = await target.open()
-        line = HttpLine(Crew(Settings(endpoint.url, timeout_s, endpoint.insecure)))
+        settings = Settings(endpoint.url, timeout_s, endpoint.insecure)
+        line, squad = HttpLine(Crew(settings)), Squad(settings)
         callers = {name: await _introduce(line, endpoint, name) for name in TOKEN_NAMES if name in endpoint.secrets}
-        yield OpenTarget(target.name, endpoint, line, callers)
+        yield OpenTarget(target.name, endpoint, line, callers, squad)
     finally:
         if line is not None:
             line.close()
+        if squad is not None:
+            squad.close()
         await target.close()
 
 
