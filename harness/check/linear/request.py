@@ -123,12 +123,17 @@ def reads_of_listing(operation: Operation) -> Iterable[tuple[str, Request]]:
         "get",
         READER,
         "granted",
-        state=wanted.get("state", ANY),
-        priority=wanted.get("priority", ANY),
-        locked_by=wanted.get("locked_by_uuid", ANY),
+        state=_one(wanted.get("state", ANY)),
+        priority=_one(wanted.get("priority", ANY)),
+        locked_by=_one(wanted.get("locked_by_uuid", ANY)),
     )
     for uuid in dict.fromkeys(value.found):
         yield uuid, read
+
+
+def _one(wanted: Any) -> Any:
+    """What a listing asked of a field; one that names several values shows none of them."""
+    return ANY if isinstance(wanted, list | tuple | dict) else wanted
 
 
 def _outcome(operation: Operation) -> str | None:
