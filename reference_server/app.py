@@ -15,7 +15,6 @@ from reference_server.objects import (
     CONTAINER_ATTRIBUTES,
     Container,
     Token,
-    lock_record,
     new_container_uuid,
     new_secret,
     now,
@@ -225,14 +224,14 @@ async def lock_container(app: App, request: Request, caller: Token, uuid: str) -
     """POST lock: LOCK-1 to LOCK-6."""
     request.parameters()
     call = app.call_of("lock", request, caller, uuid)
-    return brief(request, await app.change(app.places.lock, uuid, call))
+    return brief(app, request, await app.change(app.places.lock, uuid, call))
 
 
 async def unlock_container(app: App, request: Request, caller: Token, uuid: str) -> Response:
     """POST unlock: UNLOCK-1 to UNLOCK-6."""
     request.parameters()
     call = app.call_of("unlock", request, caller, uuid)
-    return brief(request, await app.change(app.places.unlock, uuid, call))
+    return brief(app, request, await app.change(app.places.unlock, uuid, call))
 
 
 async def get_auth(app: App, request: Request, caller: Token, uuid: str) -> Response:
@@ -318,11 +317,11 @@ def whole(app: App, request: Request, decision: Decision) -> Response:
     return Response(200, record | ({"run_auth": decision.run_auth} if decision.run_auth else {}))
 
 
-def brief(request: Request, decision: Decision) -> Response:
+def brief(app: App, request: Request, decision: Decision) -> Response:
     """The answer to lock and unlock: five fields, whatever `select` says."""
     if isinstance(decision, Refusal):
         return error_response(decision.status, decision.errors, request.request_id)
-    record = lock_record(decision.shown or decision.after)
+    record = app.places.show_lock(decision.shown or decision.after)
     return Response(200, record | ({"run_auth": decision.run_auth} if decision.run_auth else {}))
 
 

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from reference_server.embedded import embedded_postgres
 from reference_server.mutants import MUTANTS
 from reference_server.options import ROLES, Options, UsageError, options_of, parser
 from reference_server.serving import reserved_socket, serve, serve_in_workers
+from reference_server.tls import Certificate, self_made_certificate
 from reference_server.variants import VARIANTS
 
 
@@ -33,14 +34,16 @@ def main(argv: list[str] | None = None) -> int:
         with (
             reserved_socket(options.host, options.port, is_shared) as listener,
             database_of(options.database) as database,
+            self_made_certificate(options.host) if options.tls else nullcontext() as certificate,
         ):
-            return run(replace(options, port=listener.getsockname()[1], database=database), listener)
+            options = replace(options, port=listener.getsockname()[1], database=database)
+            return run(options, listener, certificate)
     except UsageError as error:
         print(f"reference_server: {error}", file=sys.stderr)
         return 2
 
 
-def run(options: Options, listener: socket.socket) -> int:
+def run(options: Options, listener: socket.socket, certificate: Certificate | None) -> int:
     """Serve until told to end."""
     if options.end_with_stdin:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
@@ -48,16 +51,16 @@ def run(options: Options, listener: socket.socket) -> int:
     def on_ready() -> None:
         for role in options.tokens.made_up:
             print(f"{ROLES[role][0]}={getattr(options.tokens, role)}")
-        print(ready_line(options), flush=True)
+        print(ready_line(options, certificate), flush=True)
 
     if options.workers == 1:
-        is_clean = serve(options, None, listener, on_ready)
+        is_clean = serve(options, certificate, listener, on_ready)
     else:
-        is_clean = serve_in_workers(options, None, on_ready)
+        is_clean = serve_in_workers(options, certificate, on_ready)
     return 0 if is_clean else 1
 
 
-def ready_line(options: Options) -> str:
+def ready_line(options: Options, certificate: Certificate | None) -> str:
     """What is printed once the server answers: words for people, NAME=VALUE for programs."""
     host = f"[{options.host}]" if ":" in options.host else options.host
     words = [
@@ -66,14 +69,16 @@ def ready_line(options: Options) -> str:
         f"pid={os.getpid()}",
         f"workers={options.workers}",
     ]
-    return " ".join(words + ([f"departure={options.departure}"] if options.departure else []))
+    words += [f"departure={options.departure}"] if options.departure else []
+    words += [f"authority={certificate.authority}"] if certificate else []
+    return " ".join(words)
 
 
 @contextmanager
 def database_of(database: str) -> Iterator[str]:
     """The database URL to use, for as long as the server runs: the one given, or a fresh temporary one."""
-    if database == "embedded-postgres":
-        with embedded_postgres() as url:
+    if database == "embedded-postgres" or database.startswith("embedded-postgres:"):
+        with embedded_postgres(database.removeprefix("embedded-postgres").removeprefix(":")) as url:
             yield url
     elif database:
         yield database

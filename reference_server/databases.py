@@ -21,7 +21,9 @@ def store_of(database: str) -> Store:
     if database.startswith(("postgresql://", "postgres://")):
         return PostgresStore(database)
     if "://" in database and not database.startswith("sqlite:///"):
-        raise UsageError("a database is a SQLite file, sqlite:///PATH, postgresql://..., embedded-postgres or memory:")
+        raise UsageError(
+            "a database is a SQLite file, sqlite:///PATH, postgresql://..., embedded-postgres[:FOLDER] or memory:"
+        )
     path, settings = database, {}
     if database.startswith("sqlite:///"):
         url = urlsplit(database)

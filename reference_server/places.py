@@ -14,6 +14,7 @@ from reference_server.objects import (
     Token,
     container_record,
     hash_of,
+    lock_record,
     new_secret,
     new_token_uuid,
     now,
@@ -30,6 +31,8 @@ Find = Callable[[Store, Query], Awaitable[Page]]
 FetchAuth = Callable[[Store, str], Awaitable[tuple[Container, Token | None] | None]]
 Answer = Callable[[Request], Awaitable[Response]]
 Handle = Callable[[Request, Answer], Awaitable[Response]]
+Show = Callable[[Container], dict[str, object]]
+Issue = Callable[[str], Token]
 OpenStore = Callable[[Store], Awaitable[Store]]
 
 
@@ -101,10 +104,11 @@ class Places:
     read_auth: Rule = rules.read_auth
     change: Change = change
     authenticate: Authenticate = authenticate
-    issue: Callable[[str], Token] = issue
+    issue: Issue = issue
     fetch: Fetch = fetch
     fetch_auth: FetchAuth = fetch_auth
     find: Find = find
-    show: Callable[[Container], dict[str, object]] = field(default=container_record)
+    show: Show = field(default=container_record)
+    show_lock: Show = field(default=lock_record)
     handle: Handle = handle
     open_store: OpenStore = open_store

@@ -21,16 +21,16 @@ from reference_server.objects import ADMIN_USER, SYSTEM_USER, configured_token
 from reference_server.options import Options, UsageError
 from reference_server.places import Places
 from reference_server.protocol import LimitedProtocol
+from reference_server.tls import Certificate
 from reference_server.variants import VARIANTS
 
 LOWEST_PORT, PORTS_END = 20_000, 32_768  # below the ports that clients' own ends get
 KEEP_ALIVE_S = 75
-SHUTDOWN_S = 5
+SHUTDOWN_S = 2
 START_S = 30.0
 PORT_WAIT_S = 3.0
 BACKLOG = 4096
 
-Certificate = tuple[str, str]  # paths of the chain and of the private key
 Ready = Callable[[], None]
 
 
@@ -117,8 +117,8 @@ def serve(options: Options, certificate: Certificate | None, listener: socket.so
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_S,
         backlog=BACKLOG,
-        ssl_certfile=certificate and certificate[0],
-        ssl_keyfile=certificate and certificate[1],
+        ssl_certfile=certificate and certificate.chain,
+        ssl_keyfile=certificate and certificate.key,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn raises the signal again after its clean end

@@ -3,7 +3,7 @@
 The modules are imported for the entries that they make.
 """
 
-from reference_server.mutants import races, states
+from reference_server.mutants import answers, locks, races, run_auths, storage, tokens, updates
 from reference_server.mutants.catalogue import MUTANTS
 
-__all__ = ["MUTANTS", "races", "states"]
+__all__ = ["MUTANTS", "answers", "locks", "races", "run_auths", "storage", "tokens", "updates"]

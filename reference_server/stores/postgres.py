@@ -125,6 +125,19 @@ class PostgresStore:
                 _, decision = await self._round(connection, uuid, decide, " FOR UPDATE")
                 return decision
 
+    async def change_unguarded(self, connection: Any, uuid: str, decide: Decide) -> Decision | None:
+        """What `change` must not do: write over whatever the row has become since it was read. For mutants."""
+        row = _container(await connection.fetchrow(_SELECT, uuid))
+        if row is None:
+            return None
+        decision = decide(row)
+        if not isinstance(decision, Change) or not is_written(row, decision):
+            return decision
+        decision = stamped(row, decision)
+        version = await connection.fetchval("SELECT version FROM containers WHERE uuid = $1 FOR UPDATE", uuid)
+        await put(connection, version, decision)
+        return decision
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
         """A connection of the pool; whatever goes wrong with it is a StoreError."""
