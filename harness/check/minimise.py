@@ -10,7 +10,7 @@ state at its start.
 from collections.abc import Iterable, Sequence
 
 from harness.check.linear.search import search
-from harness.check.linear.spec import Spec, State, unknown_starts
+from harness.check.linear.spec import Spec, starts_of
 from harness.check.linear.timed import Timed
 from harness.check.verdict import Counterexample
 
@@ -29,7 +29,7 @@ def explain(spec: Spec, timed: Sequence[Timed], stuck: int | None, bound: int) -
     part.narrow()
     part.thin_out()
     kept = part.required
-    again = search(spec, kept, part.starts(kept), bound)
+    again = search(spec, kept, starts_of(spec.rules, kept), bound)
     return Counterexample(
         operations=tuple(one.number for one in kept),
         prefix=tuple(kept[position].number for position in again.order),
@@ -46,12 +46,6 @@ class _Part:
         self.context: list[Timed] = []
         self._bound = bound
         self._left = PROBES
-        self._unknown = unknown_starts(spec.rules, required)
-
-    def starts(self, required: Sequence[Timed]) -> frozenset[State]:
-        """The states before `required`: any, when the create is not among them."""
-        created = any(one.request.op == "create" for one in required)
-        return frozenset({None}) if created else self._unknown
 
     def narrow(self) -> None:
         """Keep the last operations alone, if they violate whatever came before them."""
@@ -88,8 +82,8 @@ class _Part:
 
     def _violates(self, required: Sequence[Timed], context: Iterable[Timed]) -> bool:
         self._left -= 1
-        around = [one for one in context if one.changes and one.request.op != "create"]
-        return search(self.spec, [*required, *around], self.starts(required), self._bound).verdict == "violated"
+        part = [*required, *(one for one in context if one.changes and one.request.op != "create")]
+        return search(self.spec, part, starts_of(self.spec.rules, part), self._bound).verdict == "violated"
 
 
 def _optional(one: Timed, begin: int) -> Timed:

@@ -67,7 +67,7 @@ def collect(operations: Iterable[Operation], header: Header) -> tuple[list[Conta
                 auth = None
             if value.secret is not UNSET:
                 translator.learn(operation)
-            if counts and value.lock_count is not UNSET:
+            if counts and value.lock_count is not UNSET and operation.op != "auth":
                 key = (*key, "counted")
                 count = value.lock_count
         shape = known.get(key)

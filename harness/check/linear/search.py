@@ -56,6 +56,8 @@ def search(spec: Spec, timed: Sequence[Timed], starts: Iterable[State], bound: i
             return Found("violated", _longest(configs.values()), position)
         walk.note_return(position)
         configs = after
+    if not configs:  # no start fits the lock counts that were shown
+        return Found("violated")
     return Found("linearizable", _order(next(iter(configs.values()))))
 
 
