@@ -101,7 +101,7 @@ def _syntax(text: str) -> ast.expr:
             warnings.simplefilter("error")
             return ast.parse(flat[indent:], mode="eval").body
     except SyntaxError as error:
-        offset = min(max((error.offset or 1) - 1 + indent, 0), len(text))
+        offset = min(error.offset - 1 + indent, len(text)) if error.offset else len(text)
         raise ExpressionError(f"cannot be read: {error.msg}", offset) from None
     except (ValueError, MemoryError, RecursionError, Warning):
         raise ExpressionError("cannot be read") from None

@@ -48,7 +48,8 @@ class ScenarioError(Exception):
 def near_name(name: str, names: Iterable[str]) -> str | None:
     """The one of `names` that looks most like `name`, or None where nothing is near."""
     by_folded = {known.casefold(): known for known in names}
-    found = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    cutoff = 0.6 if len(name) > 3 else 0.5  # c2 and c1 share half of their letters
+    found = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=cutoff)
     return by_folded[found[0]] if found else None
 
 

@@ -11,6 +11,9 @@ from harness.scenario.reader import Leaf, Mapping, Sequence, Source, Tree
 MAX_TEXT = 2_000
 """Characters of any one text."""
 
+MAX_LISTED = 9
+"""More choices than this are not listed in an error; the near name helps more."""
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}\Z")
 _LENGTH = re.compile(r"([0-9]{1,6})(ms|s)\Z")
 
@@ -47,10 +50,10 @@ class Form:
         self.source.fault(self.mark(key), message, near)
 
 
-def listed(names: Collection[str]) -> str:
+def listed(names: Collection[str], last: str = "and") -> str:
     """Names for a reader: "a, b and c"."""
     words = list(names)
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
 def text(source: Source, tree: Tree | None, what: str) -> str | None:
@@ -90,7 +93,10 @@ def one_of(source: Source, tree: Tree | None, what: str, choices: Collection[str
         return tree.value
     shown = tree.value if isinstance(tree, Leaf) else "a collection"
     near = near_name(shown, choices) if isinstance(shown, str) else None
-    source.fault(tree.mark, f"{what} must be {' or '.join(choices)}, not {shown}", near)
+    if len(choices) > MAX_LISTED:
+        source.fault(tree.mark, f'{what}: "{shown}" is unknown', near)
+    else:
+        source.fault(tree.mark, f"{what} must be {listed(choices, 'or')}, not {shown}", near)
     return None
 
 

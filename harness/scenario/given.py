@@ -79,5 +79,5 @@ def read_tokens(source: Source, tree: Tree | None, dispatchers: dict[str, Mark])
             found[name] = cast("SessionToken", token)
     told = tree.items.keys() if isinstance(tree, Mapping) else set()
     for name in sorted(dispatchers.keys() - told):
-        source.fault(dispatchers[name], f"given.tokens says nothing of {name}: {' or '.join(SESSION_TOKENS)}")
+        source.fault(dispatchers[name], f"given.tokens says nothing of {name}: {fields.listed(SESSION_TOKENS, 'or')}")
     return found
