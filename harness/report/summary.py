@@ -47,11 +47,13 @@ class Family:
 
 @dataclass(frozen=True)
 class Failure:
-    """One kind of violation in one family: the first that was seen, and how often it was seen."""
+    """One requirement violated in one scenario file: what was seen first stands for all, and how often it was seen."""
 
     result: ScenarioResult
     violation: Violation
-    runs: int  # runs of all instances that showed it
+    also: tuple[Violation, ...]  # what else was seen of it, the first of each invariant, clause or step
+    runs: int  # runs of all instances that showed it; at least, where `more`
+    more: bool
     instances: tuple[str, ...]
 
 
@@ -64,31 +66,47 @@ def families(results: Iterable[ScenarioResult]) -> list[Family]:
 
 
 def failures(results: Iterable[ScenarioResult]) -> list[Failure]:
-    """Every violation once per scenario file, invariant or clause, and requirement; the first seen stands for all."""
-    first: dict[tuple[str, str, str], tuple[ScenarioResult, Violation]] = {}
-    runs: dict[tuple[str, str, str], set[tuple[str, int]]] = {}
+    """Every violated requirement once per scenario file; those whose requirement is new come before those that repeat.
+
+    So whoever reads only the first few learns of as many requirements as possible.
+    """
+    groups: dict[tuple[str, str], list[tuple[ScenarioResult, Violation]]] = {}
     for result, violation in violations(results):
-        key = (result.scenario.family, violation.name, violation.requirement)
-        first.setdefault(key, (result, violation))
-        runs.setdefault(key, set()).add((result.scenario.name, violation.run))
-    return [
-        Failure(result, violation, len(runs[key]), tuple(dict.fromkeys(name for name, _ in sorted(runs[key]))))
-        for key, (result, violation) in first.items()
-    ]
+        groups.setdefault((result.scenario.family, violation.requirement), []).append((result, violation))
+    seen: Counter[str] = Counter()
+    ranked = []
+    for (_, requirement), members in groups.items():
+        ranked.append((seen[requirement], _failure(members)))
+        seen[requirement] += 1
+    return [found for _, found in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def _failure(members: list[tuple[ScenarioResult, Violation]]) -> Failure:
+    result, violation = members[0]
+    first = {one.name: one for _, one in reversed(members)}
+    return Failure(
+        result=result,
+        violation=violation,
+        also=tuple(one for name, one in reversed(first.items()) if name != violation.name),
+        runs=len({(owner.scenario.name, one.run) for owner, one in members}),
+        more=any(owner.verdict.more_violations for owner, _ in members),
+        instances=tuple(dict.fromkeys(owner.scenario.name for owner, _ in members)),
+    )
 
 
 def violations(results: Iterable[ScenarioResult]) -> Iterator[tuple[ScenarioResult, Violation]]:
-    """Every violation that counts, with the result it belongs to."""
+    """Every violation that counts, with the result it belongs to; those that a baseline excuses do not."""
     for result in results:
-        for violation in result.verdict.violations:
-            yield result, violation
+        if result.label != "baseline":
+            for violation in result.verdict.violations:
+                yield result, violation
 
 
 def violated_requirements(results: Iterable[ScenarioResult]) -> dict[str, int]:
     """Requirement to the number of scenario instances that violated it, in the contract's order."""
     counts: Counter[str] = Counter()
-    for result in results:
-        counts.update({violation.requirement for violation in result.verdict.violations})
+    for _, requirement in {(result.scenario.name, one.requirement) for result, one in violations(results)}:
+        counts[requirement] += 1
     order = {name: place for place, name in enumerate(REQUIREMENTS)}
     return dict(sorted(counts.items(), key=lambda pair: (order.get(pair[0], len(order)), pair[0])))
 

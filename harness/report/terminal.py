@@ -130,15 +130,17 @@ def failure(run: RunResult, found: Failure, look: Look, html: Path | None = None
     return text
 
 
-def failure_report(run: RunResult, look: Look, html: Path | None = None, most: int = 5) -> str:
-    """The first `most` kinds of violation in full, the others in a line each."""
+def failure_report(run: RunResult, look: Look, html: Path | None = None, most: int = 3) -> str:
+    """The first `most` failures in full, twenty more in a line each."""
     found = failures(run.results)
     texts = [failure(run, one, look, html) for one in found[:most]]
     if len(found) > most:
-        rest = [Text(f"and {_count(len(found) - most, 'more kind')} of violation:", "bold")]
-        for one in found[most:]:
+        rest = [Text(f"and {_count(len(found) - most, 'more failure')}:", "bold")]
+        for one in found[most : most + 20]:
             text = f"  {one.violation.requirement}  {one.result.scenario.name}: {seen_sentence(one.violation)}"
             rest.append(Text(shortened(text, look.width)))
+        if len(found) > most + 20:
+            rest.append(Text(f"  ... {len(found) - most - 20} others, all of them in results.json", "dim"))
         texts.append(_rendered(Group(*rest), look))
     return "\n".join(texts)
 
@@ -187,6 +189,10 @@ def _failure_parts(
     facts.add_column()
     facts.add_row("must", shortened(requirement_text(violation.requirement), 2 * look.width - 20))
     facts.add_row("seen", Text(shortened(seen_sentence(violation), 3 * look.width - 30), "bold"))
+    if found.also:
+        more = f"; and {len(found.also) - 2} more" if len(found.also) > 2 else ""
+        text = "; ".join(seen_sentence(one) for one in found.also[:2])
+        facts.add_row("also", Text(shortened(text, 2 * look.width - 40) + more))
     facts.add_row("when", _where_seen(found))
     yield facts
     yield Text()
@@ -197,20 +203,22 @@ def _failure_parts(
 
 
 def _where_seen(found: Failure) -> str:
-    runs = found.result.verdict.runs
+    verdict = found.result.verdict
+    least = "at least " if found.more and found.runs < verdict.runs else ""
     if len(found.instances) > 1:
         others = ", ".join(name for name in found.instances if name != found.result.scenario.name)
-        text = f"in {_count(found.runs, 'run')} of {len(found.instances)} instances (also {others})"
+        text = f"in {least}{_count(found.runs, 'run')} of {len(found.instances)} instances (also {others})"
         return shortened(text, 200)
-    if runs <= 1:
+    if verdict.runs <= 1:
         return "in the only run"
-    return f"in {found.runs} of {runs} runs; run {found.violation.run} is shown"
+    raced = "" if verdict.raced is None else f", of which {verdict.raced} raced"
+    return f"in {least}{found.runs} of {verdict.runs} runs{raced}; run {found.violation.run} is shown"
 
 
 def _outcomes(verdict: Verdict, look: Look) -> Iterable[RenderableType]:
     """Clauses with their counts, then the histogram of what was shown; at most eight lines."""
     if verdict.clauses:
-        yield Text(shortened("   ".join(_clause(clause) for clause in verdict.clauses), look.width))
+        yield Text(shortened("   ".join(_clause(clause) for clause in verdict.clauses), 2 * look.width))
     if not verdict.histogram:
         if verdict.clauses:
             yield Text()

@@ -7,6 +7,7 @@
 Nothing is judged here: state and tokens are what the answers show so far, which is what a reader has to go by.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -23,6 +24,8 @@ Overlap = Literal["", "first", "middle", "last"]
 
 CROWD = 6
 """Of more dispatchers than this, a picture shows first those that the violation is about."""
+
+_WORD = re.compile(r"[A-Za-z_][\w.]*")
 
 ENDS_AUTH = frozenset({"Queued", "Complete", "Cancelled"})
 """States in which a container has no auth; entering one ends the auth that it had."""
@@ -59,7 +62,7 @@ class Timeline:
 
 def timeline(operations: Sequence[Operation], violation: Violation) -> Timeline:
     """The timeline of the run and container that `violation` is about, from a history's operations."""
-    evidence = set(violation.operations)
+    evidence = _telling(operations, violation)
     mine = [(index, operation) for index, operation in enumerate(operations) if operation.run == violation.run]
     name, is_about = _container(mine, violation, evidence)
     mine = [(index, operation) for index, operation in mine if index in evidence or is_about(operation)]
@@ -132,11 +135,13 @@ def told(row: Row) -> str:
     operation = row.operation
     asked, answer = request_of(operation), answer_of(operation)
     if operation.op == "use" and row.token:
-        asked = f"use token {row.token}"
+        asked, answer = f"use token {row.token}", str(operation.status or answer)
+    elif operation.op == "auth" and row.token:
+        answer = f"{operation.status or ''} token {row.token}".strip()
+    elif operation.op == "get" and operation.value is not None and isinstance(operation.value.state, str):
+        answer = harmless(f"{operation.status or ''} {operation.value.state}".strip())
     if row.where:
         asked = f"{asked} {row.where}"
-    if operation.op == "auth" and row.token:
-        answer = f"{operation.status or ''} token {row.token}".strip()
     fault = f" ({harmless(operation.fault)})" if operation.fault else ""
     return f"{asked} → {answer}{fault}" if answer else f"{asked}{fault}"
 
@@ -146,11 +151,26 @@ def seen_sentence(violation: Violation) -> str:
     return harmless(violation.message) or requirement_text(violation.requirement)
 
 
+def _telling(operations: Sequence[Operation], violation: Violation) -> set[int]:
+    """The evidence; of a clause, whose evidence is the whole run, what its text names: steps, tokens, believers."""
+    if violation.source != "clause":
+        return set(violation.operations)
+    words = set(_WORD.findall(violation.message))
+
+    def named(operation: Operation) -> bool:
+        if operation.step in words or (operation.op == "use" and operation.token in words):
+            return True
+        return operation.op == "lock" and operation.type == "ok" and dispatcher_of(operation) in words
+
+    return {index for index in violation.operations if named(operations[index])} or set(violation.operations)
+
+
 def _container(mine: list[tuple[int, Operation]], violation: Violation, evidence: set[int]) -> tuple[str, "_About"]:
     """The container's name for readers, and which operations are about it; without one, all of the run are."""
     wanted = violation.container
     if wanted is None:
-        named = {operation.container or operation.uuid for index, operation in mine if index in evidence}
+        about = [operation.container or operation.uuid for index, operation in mine if index in evidence]
+        named = {name for name in about if name is not None}
         wanted = named.pop() if len(named) == 1 else None
     return harmless(wanted or "state"), _About(wanted)
 
@@ -251,7 +271,7 @@ class _Watch:
     def live(self) -> tuple[str, ...]:
         """The tokens that work, as far as is known, each with the dispatchers that were given it."""
         found = []
-        for name in self.alive:
+        for name in sorted(self.alive, key=int):
             holders = ", ".join(self.held_by.get(name, []))
             found.append(f"{name} ({holders})" if holders else name)
         return tuple(found)

@@ -95,7 +95,7 @@ def test_tokens_are_told_apart_and_die_with_the_unlock():
     lines = failure_of(result("violation", scenario("keep_auth"), book.operations, violations=[found])).splitlines()
     assert next(line for line in lines if "auth → 200 token 1" in line).rstrip().endswith("1 (A)")
     assert next(line for line in lines if "unlock" in line and "200" in line).rstrip().endswith("none")
-    assert next(line for line in lines if "use token 1 → 200 granted" in line).rstrip().endswith("1 (A)")
+    assert next(line for line in lines if "use token 1 → 200" in line).rstrip().endswith("1 (A)")
 
 
 def test_what_a_server_says_cannot_steer_the_terminal():
@@ -119,7 +119,7 @@ def test_violations_of_one_kind_are_told_once_with_their_count():
 def test_more_kinds_than_fit_are_listed_in_a_line_each():
     text = failure_report(run_of(*[violated(f"case_{number}") for number in range(7)]), PLAIN, most=5)
     assert text.count("seen ") == 5
-    assert "and 2 more kinds of violation:" in text
+    assert "and 2 more failures:" in text
     assert "  LOCK-3  case_6: A and B were both granted" in text
 
 
@@ -217,3 +217,46 @@ def test_a_stream_that_lacks_the_signs_gets_plain_ones():
     write(stream, failure_of(violated()))
     text = raw.getvalue().decode("ascii")
     assert ">/  0.0-1.5  lock > 200 granted" in text
+
+
+def test_all_that_violates_one_requirement_in_one_scenario_is_one_failure():
+    bad = violated()
+    other = Violation("expect", "b_lock", "LOCK-3", "b_lock was granted, not refused", 4, (2,), "c1", Mark(9, 1))
+    bad.verdict.violations.append(other)
+    text = failure_report(run_of(bad), PLAIN)
+    assert text.count("seen ") == 1
+    assert "also b_lock was granted, not refused" in text
+    assert "in 2 of 200 runs; run 0 is shown" in text
+
+
+def test_the_first_failures_are_of_as_many_requirements_as_possible():
+    other = result("violation", scenario("gone"), violations=[Violation("invariant", "x", "GET-1", "stale", 0, (1,))])
+    found = failures([violated("case_1"), violated("case_2"), other])
+    assert [one.violation.requirement for one in found] == ["LOCK-3", "GET-1", "LOCK-3"]
+
+
+def test_what_a_baseline_excuses_is_no_failure():
+    excused = violated()
+    excused.label = "baseline"
+    assert failures([excused]) == []
+
+
+def test_of_a_clause_only_what_its_text_names_is_marked():
+    book = Book()
+    book.did("A", "lock", state="Locked", auth_uuid="t1")
+    book.did("A", "get", state="Locked")
+    book.did("B", "unlock", state="Queued")
+    found = Violation("clause", "c", "UNLOCK-1", "never: b_unlock.granted", 0, (0, 1, 2), None, Mark(2, 1))
+    lines = failure_of(result("violation", scenario("x"), book.operations, violations=[found])).splitlines()
+    assert [line.split()[2] for line in lines if line.startswith("▶  ") and "ms" not in line] == ["unlock"]
+
+
+def test_believers_named_by_a_clause_are_marked_where_they_locked():
+    book = Book()
+    for who in "AB":
+        book.did(who, "lock", state="Locked", auth_uuid=who)
+        book.did(who, "get", state="Locked")
+    text = "both must never be: believes(A, c1) and believes(B, c1)"
+    found = Violation("clause", "both", "LOCK-3", text, 0, (0, 1, 2, 3), None, Mark(2, 1))
+    lines = failure_of(result("violation", scenario("x"), book.operations, violations=[found])).splitlines()
+    assert [line.split()[2] for line in lines if line.startswith("▶  ")] == ["lock", "lock"]
