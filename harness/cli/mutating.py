@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.check.invariants import REGISTRY
+from harness.check.invariants import INVARIANTS
 from harness.cli.options import near
 from harness.cli.running import load_all
 from harness.drive.served import reference_catalogue
@@ -25,7 +25,7 @@ def try_mutants(names: Sequence[str], paths: Sequence[Path], jobs: int, seed: in
     trials = asyncio.run(try_all(chosen, scenarios, jobs, seed, tell))
     if markdown:
         click.echo(as_markdown(trials), nl=False)
-    wrong = complaints(trials, [] if names else [one.name for one in REGISTRY])
+    wrong = complaints(trials, [] if names else [one.name for one in INVARIANTS.values()])
     for line in wrong:
         click.echo(line, err=True)
     killed = sum(trial.violation is not None for trial in trials if trial.departure.kind == "mutant")
