@@ -70,6 +70,25 @@ def counterexample_text(
     return scenario_text(document)
 
 
+def programs_text(programs: tuple[tuple[str, ...], ...], level: Level) -> str:
+    """A scenario of dispatchers that run programs, in every order; it forbids nothing beyond the contract."""
+    order = tuple(Done(index, name) for index, program in enumerate(programs) for name in program)
+    sessions: dict[str, list[dict[str, Any]]] = {}
+    for one in _named(order, [[]] * len(order)):
+        sessions.setdefault(one.session, []).append(one.step)
+    document = {
+        "format": 1,
+        "scenario": "programs",
+        "summary": "Programs given to lockrace explore.",
+        "level": level,
+        "requires": _requires(order, "both_hold", level),
+        "given": {"containers": {"c1": "Queued"}, "tokens": dict.fromkeys(sessions, "shared")},
+        "sessions": sessions,
+        "schedule": {"every": {"limit": 1_000_000}},
+    }
+    return scenario_text(document)
+
+
 def _most_telling(broken: tuple[str, ...]) -> str:
     return min(broken, key=lambda one: list(_REQUIREMENT_OF).index(one))
 
@@ -82,7 +101,11 @@ def _written(order: tuple[Done, ...], what: str, level: Level) -> list[_Written]
     if what == "single_holder":  # two run_auths work: show it by the auths that they open
         holders = sorted({done.dispatcher for done in order})
         order = (*order, *(Done(holder, "auth") for holder in holders if order[-1] != Done(holder, "auth")))
-    expected = list(_expected(order, level))
+    return _named(order, list(_expected(order, level)))
+
+
+def _named(order: tuple[Done, ...], expected: list[list[str]]) -> list[_Written]:
+    """Every step with an id of its own, and what it expects; an empty list expects nothing."""
     ids: set[str] = set()
     crashes: dict[int, int] = {}
     written = []
@@ -114,6 +137,8 @@ def _step(done: Done, outcomes: list[str], crashes: int) -> dict[str, Any]:
         return step | {"fault": {"lose": "reply"}, "expect": "indeterminate"}
     if request == "auth":
         step["save"] = "token" if not crashes else f"token_{crashes + 1}"
+    if not outcomes:
+        return step
     return step | {"expect": outcomes[0] if len(outcomes) == 1 else outcomes}
 
 
