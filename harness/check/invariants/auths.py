@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from harness.check.index import Index
 from harness.check.invariants.findings import Findings, told
@@ -16,25 +17,16 @@ _TURNED_AWAY = frozenset({"refused", "forbidden", "unauthenticated", "missing"})
 def revoked_auth_dead(index: Index) -> Findings:
     """UNLOCK-3, AUTH-5: after the answer to what ended a lock, its auth is dead for good."""
     findings = Findings()
-    enders: dict[int, _Enders] = {}
-    for number, issued in _uses(index):
-        operation = index.operations[number]
-        ended = enders.get(id(issued.timeline)) or enders.setdefault(
-            id(issued.timeline), _Enders(index, issued.timeline)
-        )
-        ender = ended.after(issued, operation)
-        if ender is None or operation.outcome in {"limited", "indeterminate", "garbled"}:
-            continue
-        requirement = "UNLOCK-3" if "Queued" in leaves(index.operations[ender]) else "AUTH-5"
+    operations = index.operations
+    for use in dead_uses(index):
+        requirement = "UNLOCK-3" if "Queued" in leaves(operations[use.ender]) else "AUTH-5"
         findings.judged[requirement] += 1
-        if operation.outcome == "unauthenticated":
-            continue
-        timeline = issued.timeline
-        text = (
-            f"{told(index, number)} was {operation.outcome}: the auth that {told(index, issued.first)} had answered "
-            f"was still alive after {told(index, ender)}"
-        )
-        findings.accuse(timeline, requirement, text, issued.first, ender, number)
+        if operations[use.number].type == "ok":
+            text = (
+                f"{told(index, use.number)} was granted: the auth that {told(index, use.first)} had answered was still "
+                f"alive after {told(index, use.ender)}"
+            )
+            findings.accuse(use.timeline, requirement, text, use.first, use.ender, use.number)
     return findings
 
 
@@ -47,15 +39,17 @@ def fresh_auth_per_lock(index: Index) -> Findings:
         ended: dict[str, int] = {}  # auth or secret -> the end of its first reading
         enders = [number for number in timeline.enders_granted if operations[number].op == "unlock"]
         bounds = Latest(index, enders)
+        begun: int | None = None  # when the first auth of the container was answered
         for number in timeline.of("lock", "auth") if index.covers("arvados") else timeline.of("auth"):
             operation = operations[number]
             if operation.type != "ok":
                 continue
+            begun = ends_at(operation) if begun is None else begun
+            findings.judged["AUTH-3"] += bounds.invoked_after(begun, operation) is not None
             for name in ("auth_uuid", "secret"):
                 auth = shown(operation, name)
                 if not isinstance(auth, str):
                     continue
-                findings.judged["AUTH-3"] += operation.op == "lock"
                 other, first = seen.setdefault((timeline.run, auth), (timeline, number))
                 twice = first != number and operation.op == "lock" and operations[first].op == "lock"
                 if other is not timeline or twice:
@@ -145,6 +139,29 @@ def no_secret_leak(index: Index) -> Findings:
             text = f"the answer to {told(index, number)} holds a secret: {', '.join(operation.leaked)}"
             findings.accuse_run(operation, timeline, "AUTH-6", text, number)
     return findings
+
+
+class DeadUse(NamedTuple):
+    """A definite answer to a call with an auth that was certainly dead: who was given it first, and what ended it."""
+
+    timeline: Timeline
+    first: int
+    ender: int
+    number: int
+
+
+def dead_uses(index: Index) -> Iterable[DeadUse]:
+    """Every definite answer to a call that sent a container auth whose lock had certainly ended before."""
+    enders: dict[int, _Enders] = {}
+    for number, issued in _uses(index):
+        operation = index.operations[number]
+        if operation.outcome in {"limited", "indeterminate", "garbled"}:
+            continue
+        timeline = issued.timeline
+        ended = enders.get(id(timeline)) or enders.setdefault(id(timeline), _Enders(index, timeline))
+        ender = ended.after(issued, operation)
+        if ender is not None:
+            yield DeadUse(timeline, issued.first, ender, number)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from msgspec import UNSET
 
 from harness.check.index import Index
-from harness.check.invariants.findings import Findings, told
+from harness.check.invariants.findings import Findings, culprit_of, told
 from harness.check.possible import Surplus, surplus
 from harness.check.timeline import Ends, Timeline, asked_state, ends_at, is_dispatch, leaves, shown
 
@@ -29,7 +29,7 @@ def lock_only_queued(index: Index) -> Findings:
     findings = Findings()
     operations = index.operations
     for timeline, (number, since) in index.unexplained:
-        if operations[number].op == "lock":
+        if operations[number].op == "lock" and culprit_of(timeline, number, since) is None:
             state = index.state_text(since)
             text = f"{told(index, number)} was granted on a container that {told(index, since)} had left {state}"
             findings.accuse(timeline, "LOCK-2", text, since, number)

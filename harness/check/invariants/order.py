@@ -29,7 +29,7 @@ def linearizable(index: Index) -> Findings:
         if stuck is not None:
             text += f"; {told(index, stuck)} has no place"
         op = "lock" if stuck is None else index.operations[stuck].op
-        findings.accusations.append(
-            Accusation(_OF_OPERATION.get(op, "LOCK-3"), text, container.run, container.container, evidence, case)
-        )
+        requirement = _OF_OPERATION.get(op, "LOCK-3")
+        findings.judged[requirement] += 1
+        findings.accusations.append(Accusation(requirement, text, container.run, container.container, evidence, case))
     return findings

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from harness.check.index import Index
-from harness.check.invariants.findings import Findings, told
+from harness.check.invariants.findings import Findings, culprit_of, told
 from harness.check.timeline import Calm, Timeline, ends_at, is_dispatch, shown
 from harness.contract import STATES
 from harness.history import Operation
@@ -23,7 +23,7 @@ def read_your_writes(index: Index) -> Findings:
     for timeline, (number, since) in index.unexplained:
         operation = operations[number]
         state = shown(operation, "state")
-        if operation.op == "get" and timeline.refused_between(operations[since].invoke_ns, operation, state) is None:
+        if operation.op == "get" and culprit_of(timeline, number, since) is None:
             before = index.state_text(since)
             text = f"{told(index, number)} shows state {state}; {told(index, since)} had left it {before}"
             findings.accuse(timeline, "GET-1", text, since, number)

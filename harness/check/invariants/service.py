@@ -1,6 +1,7 @@
 """Invariants of the service itself: every call is answered, in the shape that the contract asks for."""
 
 from harness.check.index import Index
+from harness.check.invariants.auths import dead_uses
 from harness.check.invariants.findings import Findings, told
 from harness.history import Operation
 from harness.history.facts import EVENTS
@@ -51,6 +52,12 @@ def no_server_error(index: Index) -> Findings:
 def error_shape(index: Index) -> Findings:
     """ERR-1: a refusal is JSON with error texts; who has no valid token is unauthenticated before anything else."""
     findings = Findings()
+    for use in dead_uses(index):
+        outcome = index.operations[use.number].outcome
+        findings.judged["ERR-1"] += 1
+        if outcome in {"refused", "forbidden", "missing"}:
+            text = f"{told(index, use.number)} was {outcome}, not unauthenticated, with a token that was dead"
+            findings.accuse(use.timeline, "ERR-1", text, use.first, use.ender, use.number)
     for number, operation in enumerate(index.operations):
         if operation.op in EVENTS or operation.fault is not None:
             continue

@@ -5,8 +5,8 @@ from typing import Any
 from msgspec import UNSET
 
 from harness.check.index import Index
-from harness.check.invariants.findings import Findings, told
-from harness.check.timeline import Calm, Timeline, asked_state, ends_at, is_dispatch, shown
+from harness.check.invariants.findings import Findings, culprit_of, told
+from harness.check.timeline import Calm, Timeline, asked_state, ends_at, is_dispatch, needs, shown
 from harness.contract import STATES, TRANSITIONS
 from harness.history import Operation
 
@@ -103,13 +103,12 @@ def refusal_changes_nothing(index: Index) -> Findings:
     operations = index.operations
     for timeline, (number, since) in index.unexplained:
         operation = operations[number]
-        if operation.op != "get":
-            continue
-        state = shown(operation, "state")
-        culprit = timeline.refused_between(operations[since].invoke_ns, operation, state)
+        culprit = culprit_of(timeline, number, since)
         if culprit is not None:
+            state = needs(operation)[0]
+            verb = "shows" if operation.op == "get" else "found"
             text = (
-                f"{told(index, culprit)} was {operations[culprit].outcome}, and yet {told(index, number)} shows "
+                f"{told(index, culprit)} was {operations[culprit].outcome}, and yet {told(index, number)} {verb} "
                 f"state {state}, which nothing else can have left"
             )
             findings.accuse(timeline, _of_refusal(index, timeline, culprit), text, since, culprit, number)
