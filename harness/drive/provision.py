@@ -20,7 +20,7 @@ _PATH: dict[State, tuple[str, ...]] = {
 }
 """How real calls bring a Queued container to a state: a lock, or an update to the state named."""
 
-_ATTRIBUTES = {
+ATTRIBUTES = {
     "command": ["true"],
     "container_image": "lockrace/none",
     "cwd": "/",
@@ -56,7 +56,7 @@ def _phantom(stage: Stage, kind: str) -> str:
 
 async def _provision_one(stage: Stage, line: Line, actor: Actor, container: GivenContainer) -> bool:
     secret = stage.tokens["shared"]
-    attributes = _ATTRIBUTES | container.attributes
+    attributes = ATTRIBUTES | container.attributes
     late_priority = container.state != "Queued" and attributes["priority"] == 0
     if late_priority:  # it could not be locked at 0
         attributes = attributes | {"priority": 1}

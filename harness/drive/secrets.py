@@ -4,6 +4,11 @@ import hashlib
 import secrets
 
 
+def hash_of(secret: str, salt: bytes) -> str:
+    """The hash that stands for a secret in one history."""
+    return hashlib.blake2b(secret.encode(), key=salt, digest_size=8).hexdigest()
+
+
 class Vault:
     """Holds the bare secrets of one history, by their hash.
 
@@ -17,7 +22,7 @@ class Vault:
 
     def keep(self, secret: str, name: str) -> str:
         """Remember a secret; returns its hash. The first name given to a secret stays."""
-        short = hashlib.blake2b(secret.encode(), key=self.salt, digest_size=8).hexdigest()
+        short = hash_of(secret, self.salt)
         self._by_hash[short] = secret
         self.names.setdefault(secret, name)
         return short

@@ -27,6 +27,8 @@ _OUTCOME_OF_STATUS: dict[int, Outcome] = {
 _KEPT_TEXT_LENGTH = 500  # of one error text: enough to read, too little to flood a history
 PAGE_SIZE = 1000
 _AFTER = "after_uuid"  # in a listing: only what comes after this uuid
+_ABOVE = "above_priority"  # in a listing: only what has more priority
+_LIMIT = "limit"  # in a listing: the size of a page
 
 
 def encode(call: Call, request_id: str | None = None) -> Request:
@@ -68,12 +70,12 @@ def _line_and_body(call: Call) -> tuple[str, str, bytes | None]:
 
 def _query(sent: Mapping[str, Any]) -> str:
     """The query of a listing that pages by uuid, so that nothing that matches throughout is skipped."""
-    filters = [_filter(name, value) for name, value in sent.items()]
+    filters = [_filter(name, value) for name, value in sent.items() if name != _LIMIT]
     return urlencode(
         {
             "filters": json.dumps(filters),
             "order": json.dumps(["uuid"]),
-            "limit": str(PAGE_SIZE),
+            "limit": str(sent.get(_LIMIT, PAGE_SIZE)),
             "count": "none",
             "select": json.dumps(["uuid", "state", "priority", "locked_by_uuid", "auth_uuid"]),
         }
@@ -83,12 +85,14 @@ def _query(sent: Mapping[str, Any]) -> str:
 def _filter(name: str, value: Any) -> list[Any]:
     if name == _AFTER:
         return ["uuid", ">", value]
+    if name == _ABOVE:
+        return ["priority", ">", value]
     return [name, "in" if isinstance(value, list) else "=", value]
 
 
 def next_page(call: Call, found: list[str]) -> Call | None:
     """The call that lists what comes after a full page, or None when the listing is complete."""
-    if len(found) < PAGE_SIZE:
+    if len(found) < (call.sent or {}).get(_LIMIT, PAGE_SIZE):
         return None
     return msgspec.structs.replace(call, sent=dict(call.sent or {}) | {_AFTER: max(found)})
 

@@ -1,0 +1,391 @@
+"""The conductor of a population: fills the queue, keeps the workers, writes the history, ends when all has ended.
+
+The history is complete on disk when `populate` returns, however it ends. Operations stand in it in the order in which
+the conductor heard of them: for each dispatcher the order in which they completed.
+"""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.contract import Level
+from harness.drive.crew import HarnessFault
+from harness.drive.line import Exchange, TargetLost
+from harness.drive.population.choice import FAULT_TIMES, Population
+from harness.drive.population.hand import Hand
+from harness.drive.population.messages import Assignment, Batch, Broken, Containers, FromWorker, Halt
+from harness.drive.population.record import operation_of
+from harness.drive.provision import ATTRIBUTES
+from harness.drive.secrets import Vault
+from harness.drive.target import OpenTarget, TargetRefused
+from harness.history import Header, HistoryWriter, Operation
+from harness.wire import Call
+
+NAME = "population"
+"""What histories of populations are called in their header."""
+
+_TICK_S = 0.1
+_AT_ONCE = 16  # calls of the conductor itself under way at one time
+_SILENCE_S = 5.0  # beyond the limit of one request: nothing that can be understood was heard from the target
+_SWEEP_S = 3.0  # without one more container that has ended: look at those that have not
+_STOP_S = 1.0
+_END_GRACE_S = 15.0  # beyond the limit of one request, for a worker process to end
+_MOST_REFUSED = 3
+_TIDY_LIMIT_S = 10.0
+_ENDED = frozenset({"Complete", "Cancelled"})
+
+
+class Onlooker(Protocol):
+    """Who wants to see the population while it works."""
+
+    def at(self, ended: int, created: int, operations: int) -> None:
+        """How far it has come."""
+
+
+@dataclass(frozen=True)
+class PopulateOptions:
+    """How a population is driven; all of it is written into the history's header."""
+
+    level: Level = "must"
+    timeout_s: float = 10.0
+    budget_s: float = 300.0
+    max_dispatch_attempts: int | None = None
+    keep: bool = False  # leave containers that have not ended as they are
+    settings: dict[str, Any] | None = None
+    replay: str | None = None  # the command that asks for the same again
+
+
+@dataclass
+class Populated:
+    """What it came to; the history itself is at `path`."""
+
+    path: Path
+    created: int = 0
+    ended: int = 0
+    operations: int = 0
+    unsent: int = 0  # calls that found nobody to take them: they did not happen, and are not in the history
+    seconds: float = 0.0
+    out_of_time: bool = False
+    lost: str | None = None  # the target went away, or said nothing that could be understood
+
+
+async def populate(
+    population: Population, target: OpenTarget, options: PopulateOptions, path: Path, onlooker: Onlooker
+) -> Populated:
+    """Let a population work through a queue; raises TargetRefused where no container can be made for it."""
+    if population.faults.restart and target.endpoint.restart is None:
+        raise TargetRefused("restart: the harness can restart only a server that it has started itself")
+    began = time.monotonic()
+    with HistoryWriter(path, _header(population, target, options)) as writer:
+        conductor = _Conductor(population, target, options, writer, Populated(path), onlooker)
+        try:
+            await conductor.work()
+            await conductor.probe()
+        except TargetLost as lost:
+            conductor.result.lost = str(lost)
+        finally:
+            await conductor.close()
+    conductor.result.seconds = time.monotonic() - began
+    return conductor.result
+
+
+def _header(population: Population, target: OpenTarget, options: PopulateOptions) -> Header:
+    return Header(
+        scenario=NAME,
+        target=target.name,
+        level=options.level,
+        max_dispatch_attempts=options.max_dispatch_attempts,
+        seed=population.seed,
+        tokens={name: caller.uuid for name, caller in target.callers.items()},
+        settings=options.settings or {},
+        replays=[] if options.replay is None else [options.replay],
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=version("lockrace"),
+    )
+
+
+@dataclass
+class _Conductor:
+    population: Population
+    target: OpenTarget
+    options: PopulateOptions
+    writer: HistoryWriter
+    result: Populated
+    onlooker: Onlooker
+    hands: list[Hand] = field(default_factory=list)
+    open: dict[str, str] = field(default_factory=dict)  # uuid -> name of a container that has not ended
+    made: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._vault = Vault()
+        self._names = {caller.secret: f"{name} token" for name, caller in self.target.callers.items()}
+        self._secret = self.target.callers["shared"].secret
+        self._incarnations: dict[str, int] = {}  # dispatcher -> highest that was heard of
+        self._heard = time.monotonic()  # when the target last said something that can be understood
+        self._moved = time.monotonic()  # when a container last ended
+        self._fault: str | None = None
+        self._halting = False
+        stream = self.population.stream("conductor")
+        self._stream = stream
+        self._due = sorted(  # at which part of the work something happens to a process
+            (stream.uniform(0.1, 0.8), name)
+            for name in FAULT_TIMES
+            for _ in range(getattr(self.population.faults, name))
+        )
+
+    # the work
+
+    async def work(self) -> None:
+        """Fill the queue, start the workers, watch until all has ended or time is up."""
+        ends = time.monotonic() + self.options.budget_s
+        await self._fill(self.population.containers)
+        numbers = range(self.population.dispatchers)
+        places = min(self.population.processes, self.population.dispatchers)
+        self.hands = [self._hire(dict.fromkeys(numbers[place::places], 1)) for place in range(places)]
+        self._heard = self._moved = time.monotonic()
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self.onlooker.at(self.result.ended, self.result.created, self.result.operations)
+            self._raise_faults()
+            if time.monotonic() > ends:
+                self.result.out_of_time = True
+                break
+            if self._asks_for_more():
+                await self._refill()
+            elif not self.open:
+                break
+            await self._misfortune()
+            if time.monotonic() - self._moved > _SWEEP_S:
+                self._moved = time.monotonic()
+                await self._all(self._look(uuid, "run") for uuid in list(self.open))
+        await self._halt()
+        self._raise_faults()
+
+    def _raise_faults(self) -> None:
+        if self._fault is not None:
+            raise HarnessFault(self._fault)
+        for hand in self.hands:
+            if hand.gone.is_set() and not self._halting:
+                raise HarnessFault(f"a worker process ended by itself: it had {len(hand.dispatchers)} dispatchers")
+        silent_s = time.monotonic() - self._heard
+        if silent_s > self.options.timeout_s + _SILENCE_S:
+            raise TargetLost(f"the target has said nothing that can be understood for {silent_s:.0f} s")
+
+    def _asks_for_more(self) -> bool:
+        wanted = self.population.operations
+        return wanted is not None and self.result.operations < wanted
+
+    async def _refill(self) -> None:
+        missing = self.population.containers - len(self.open)
+        if missing * 10 < self.population.containers:
+            return
+        fresh = await self._fill(missing)
+        for hand in self.hands:
+            await hand.tell(Containers(fresh))
+
+    async def _halt(self) -> None:
+        """Have every worker come to its end; one that does not in time is a fault of the harness."""
+        self._halting = True
+        for hand in self.hands:
+            hand.send_signal(signal.SIGCONT)
+            await hand.tell(Halt())
+        try:
+            async with asyncio.timeout(self.options.timeout_s + _END_GRACE_S):
+                for hand in self.hands:
+                    await hand.ended.wait()
+        except TimeoutError:
+            self._fault = "a worker process did not come to its end: its last operations are not in the history"
+
+    async def close(self) -> None:
+        """End every process, and what the run made and nobody will miss otherwise."""
+        for hand in self.hands:
+            hand.close()
+        if not self.open or self.target.endpoint.disposable or self.options.keep or self.result.lost:
+            return
+        with contextlib.suppress(TargetLost, HarnessFault, TimeoutError):
+            async with asyncio.timeout(_TIDY_LIMIT_S):
+                await self._all(self._cancel(uuid) for uuid in list(self.open))
+
+    # the workers
+
+    def _hire(self, dispatchers: dict[int, int]) -> Hand:
+        endpoint = self.target.endpoint
+        assignment = Assignment(
+            url=endpoint.url,
+            insecure=endpoint.insecure,
+            timeout_s=self.options.timeout_s,
+            secrets={name: caller.secret for name, caller in self.target.callers.items()},
+            token_uuid=self.target.callers["shared"].uuid,
+            salt=self._vault.salt,
+            population=self.population,
+            dispatchers=dispatchers,
+            containers=list(self.made),
+        )
+        return Hand(assignment, self._receive)
+
+    def _receive(self, report: FromWorker) -> None:
+        match report:
+            case Batch(operations, unsent):
+                self.result.unsent += unsent
+                for operation in operations:
+                    self._add(operation)
+            case Broken(text):
+                self._fault = f"a worker process broke: {text}"
+
+    def _add(self, operation: Operation) -> None:
+        """Put an operation into the history, and learn from it what has ended."""
+        self.writer.add(operation)
+        self.result.operations += 1
+        dispatcher, _, incarnation = operation.process.partition("#")
+        if int(incarnation) > self._incarnations.get(dispatcher, 0):
+            self._incarnations[dispatcher] = int(incarnation)
+        if operation.status is not None and operation.type != "info":
+            self._heard = time.monotonic()
+        if operation.type == "ok" and operation.uuid in self.open and _has_ended(operation):
+            del self.open[operation.uuid]
+            self.result.ended += 1
+            self._moved = time.monotonic()
+
+    # misfortunes of whole processes
+
+    async def _misfortune(self) -> None:
+        """What is due by now: a process killed or stopped, the server restarted."""
+        wanted = self.population.operations
+        done = self.result.ended / max(1, self.result.created)
+        if wanted is not None:
+            done = self.result.operations / wanted
+        while self._due and self._due[0][0] <= done:
+            _, name = self._due.pop(0)
+            match name:
+                case "kill":
+                    await self._kill()
+                case "stop":
+                    self._stop()
+                case _:
+                    await self._restart()
+
+    async def _kill(self) -> None:
+        """kill -9 of a worker: what it had begun may have happened; its dispatchers come back knowing nothing."""
+        hand = self._stream.choice(self.hands)
+        self.hands.remove(hand)
+        await hand.kill()
+        now = time.monotonic_ns()
+        for operation in hand.begun.values():
+            self._add(operation)
+        for number in hand.dispatchers:
+            self._add(_event("crash", f"D{number}#{self._incarnations.get(f'D{number}', 1)}", now, hand.pid))
+        self.hands.append(self._hire({n: self._incarnations.get(f"D{n}", 1) + 1 for n in hand.dispatchers}))
+
+    def _stop(self) -> None:
+        hand = self._stream.choice(self.hands)
+        hand.send_signal(signal.SIGSTOP)
+        asyncio.get_running_loop().call_later(_STOP_S, hand.send_signal, signal.SIGCONT)
+
+    async def _restart(self) -> None:
+        assert self.target.endpoint.restart is not None
+        began_ns = time.monotonic_ns()
+        try:
+            await self.target.endpoint.restart()
+        except TargetRefused as refused:
+            raise TargetLost(f"the target did not come back from its restart: {refused}") from None
+        self._add(_event("restart", f"{NAME}#1", began_ns, None))
+        self._heard = time.monotonic()
+
+    # the conductor's own calls
+
+    async def _fill(self, count: int) -> list[str]:
+        """Make containers; the uuids of those that were made."""
+        before = set(self.made)
+        refused: list[str] = []
+        numbers = iter(range(len(self.made), len(self.made) + count))
+
+        async def make_some() -> None:
+            for number in numbers:
+                if len(refused) >= _MOST_REFUSED or not await self._make(f"c{number}", refused):
+                    return
+
+        await self._all(make_some() for _ in range(_AT_ONCE))
+        if len(refused) >= _MOST_REFUSED:
+            raise TargetRefused(f"the target makes no containers: {refused[-1]}")
+        return [uuid for uuid in self.made if uuid not in before]
+
+    async def _make(self, name: str, refused: list[str]) -> bool:
+        while len(refused) < _MOST_REFUSED:
+            operation = await self._call("create", None, "setup", ATTRIBUTES, container=name)
+            if operation.outcome == "granted" and operation.uuid is not None:
+                self.made[operation.uuid] = self.open[operation.uuid] = name
+                self.result.created += 1
+                return True
+            texts = "; ".join(operation.errors or [operation.problem or ""])
+            refused.append(f"asked for one, it was {operation.outcome} (status {operation.status}) {texts}".rstrip())
+        return False
+
+    async def probe(self) -> None:
+        """Look at every container once more, so that the history tells how each ended."""
+        await self._all(self._look(uuid, "probe") for uuid in self.made)
+
+    async def _look(self, uuid: str, phase: str) -> None:
+        await self._call("get", uuid, phase, container=self.made[uuid])
+
+    async def _cancel(self, uuid: str) -> None:
+        await self._call("update", uuid, "cleanup", {"state": "Cancelled"}, container=self.made[uuid])
+
+    async def _call(
+        self, op: str, uuid: str | None, phase: str, sent: dict[str, Any] | None = None, **more: Any
+    ) -> Operation:
+        call = Call(op=op, token=self._secret, uuid=uuid, sent=sent)
+        exchange: Exchange = await self.target.line.call(0, call, self._names)
+        process = f"{NAME}#{self._incarnations.get(NAME, 1)}"
+        more |= {"phase": phase, "token": "shared"}
+        operation = operation_of(call, exchange, process, self._hashed, self.made, **more)
+        self._add(operation)
+        if operation.type == "info":
+            self._incarnations[NAME] = self._incarnations.get(NAME, 1) + 1
+        return operation
+
+    def _hashed(self, secret: str) -> str:
+        return self._vault.keep(secret, "secret")
+
+    async def _all(self, calls: Iterable[Any]) -> None:
+        """Await many, a few at a time; the first failure ends it."""
+        waiting = iter(calls)
+
+        async def take() -> None:
+            for call in waiting:
+                await call
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(_AT_ONCE):
+                    group.create_task(take())
+        except* (TargetLost, TargetRefused, HarnessFault) as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            for call in waiting:
+                call.close()
+
+
+def _has_ended(operation: Operation) -> bool:
+    """Whether a granted operation left, or saw, its container at its end."""
+    if operation.op == "update" and (operation.sent or {}).get("state") in _ENDED:
+        return True
+    return operation.value is not None and operation.value.state in _ENDED
+
+
+def _event(op: str, process: str, began_ns: int, pid: int | None) -> Operation:
+    return Operation(
+        op=op,
+        process=process,
+        pid=pid,
+        invoke_ns=began_ns,
+        return_ns=time.monotonic_ns(),
+        type="ok",
+        outcome="granted",
+    )

@@ -1,0 +1,57 @@
+"""From an exchange to the operation that the history keeps; secrets become hashes here."""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import msgspec
+
+from harness.drive.line import Exchange
+from harness.history import Operation, Shown
+from harness.wire import Call
+
+Hashed = Callable[[str], str]
+
+
+def operation_of(
+    call: Call, exchange: Exchange, process: str, hashed: Hashed, own: Collection[str], **more: Any
+) -> Operation:
+    """One operation of a population; of a listing only the containers in `own` are kept."""
+    answer = exchange.answer
+    kind = {"granted": "ok", "indeterminate": "info", "garbled": "info"}.get(answer.outcome, "fail")
+    uuid = call.uuid
+    if call.op == "create" and answer.value is not None and isinstance(answer.value.uuid, str):
+        uuid = answer.value.uuid
+    return Operation(
+        op=call.op,
+        process=process,
+        pid=exchange.pid,
+        invoke_ns=exchange.invoke_ns,
+        return_ns=None if kind == "info" else exchange.return_ns,
+        type=kind,  # type: ignore[arg-type]
+        outcome=answer.outcome,
+        status=exchange.status,
+        uuid=uuid,
+        sent=None if call.sent is None else dict(call.sent),
+        request_id=exchange.request_id,
+        value=_shown(exchange, hashed, own),
+        errors=answer.errors,
+        problem=answer.problem,
+        leaked=answer.leaked,
+        run_auth=None if call.run_auth is None else hashed(call.run_auth),
+        **more,
+    )
+
+
+def _shown(exchange: Exchange, hashed: Hashed, own: Collection[str]) -> Shown | None:
+    answer = exchange.answer
+    value = answer.value
+    if value is None:
+        return None
+    changes: dict[str, Any] = {}
+    if answer.secret is not None:
+        changes["secret"] = hashed(answer.secret)
+    if answer.run_auth is not None:
+        changes["run_auth"] = hashed(answer.run_auth)
+    if isinstance(value.found, list):
+        changes["found"] = [uuid for uuid in value.found if uuid in own]
+    return msgspec.structs.replace(value, **changes) if changes else value
