@@ -15,6 +15,7 @@ from reference_server.objects import (
     CONTAINER_ATTRIBUTES,
     Container,
     Token,
+    hash_of,
     new_container_uuid,
     new_secret,
     now,
@@ -65,6 +66,7 @@ class App:
     def __init__(self, store: Store, tokens: list[Token], behaviour: Behaviour) -> None:
         self.store = store
         self.tokens = tokens
+        self.configured = {hash_of(token.secret): token for token in tokens}
         self.behaviour = behaviour
         self.places = behaviour.places
 
@@ -79,12 +81,17 @@ class App:
         self.store = await self.places.open_store(self.store)
         await self.store.add([], self.tokens)
 
+    async def find_token(self, secret_hash: str) -> Token | None:
+        """The token with this secret. Configured ones never change, so no one asks the database for them."""
+        return self.configured.get(secret_hash) or await self.store.token(secret_hash)
+
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
             await self.start()
         except Exception as error:
-            await send({"type": "lifespan.startup.failed", "message": f"cannot open the database: {error}"})
+            print(f"reference_server: cannot open the database: {error}", file=sys.stderr)
+            await send({"type": "lifespan.startup.failed"})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -128,7 +135,7 @@ class App:
         if route is None:
             return error_response(404, MISSING.errors, request.request_id)
         handler, uuid = route
-        caller = await self.places.authenticate(self.store, request.token) if request.token else None
+        caller = await self.places.authenticate(self.find_token, request.token) if request.token else None
         if caller is None:
             return error_response(401, ("Not logged in",), request.request_id)
         if not in_scope(caller, request):
@@ -359,10 +366,11 @@ async def _body(receive: Receive) -> bytes:
 
 
 async def _send(send: Send, response: Response, is_head: bool) -> None:
-    body = b"" if is_head else response.body()
+    body = response.body()
     headers = [(b"content-type", response.content_type.encode()), *response.headers]
     if not response.is_chunked:
-        headers.append((b"content-length", str(len(response.body())).encode()))
+        headers.append((b"content-length", str(len(body)).encode()))
+    body = b"" if is_head else body
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     if response.is_chunked and len(body) > 1:
         await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})

@@ -23,14 +23,19 @@ def embedded_postgres(folder: str = "") -> Iterator[str]:
     Its data is in `folder` and stays there; without one it is fresh, and gone afterwards.
     """
     with (
-        nullcontext(folder) if folder else tempfile.TemporaryDirectory(prefix="lockrace-", ignore_cleanup_errors=True)
-    ) as home, subprocess.Popen(  # noqa: S603  this very module
-        [sys.executable, "-m", "reference_server.embedded", home],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-        text=True,
-    ) as guardian:
+        (
+            nullcontext(folder)
+            if folder
+            else tempfile.TemporaryDirectory(prefix="lockrace-", ignore_cleanup_errors=True)
+        ) as home,
+        subprocess.Popen(  # noqa: S603  this very module
+            [sys.executable, "-W", "ignore", "-m", "reference_server.embedded", home],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+        ) as guardian,
+    ):
         assert guardian.stdin
         assert guardian.stdout
         try:

@@ -5,7 +5,6 @@ Times are ISO 8601 text in UTC with nine digits of fraction, as Arvados writes t
 
 import hashlib
 import secrets
-import string
 from datetime import UTC, datetime
 
 import msgspec
@@ -16,7 +15,6 @@ STATES = ("Queued", "Locked", "Running", "Complete", "Cancelled")
 SYSTEM_USER = f"{CLUSTER}-tpzed-000000000000000"
 ADMIN_USER = f"{CLUSTER}-tpzed-adminadminadmin"
 
-_ALPHABET = string.digits + string.ascii_lowercase
 _SECRET_LENGTH = 50
 
 
@@ -61,16 +59,7 @@ TOKEN_COLUMNS: tuple[str, ...] = Token.__struct_fields__
 
 def now() -> str:
     """The present moment as the API writes it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
-
-
-def base36(number: int, length: int) -> str:
-    """`length` characters of [0-9a-z] for a number; what does not fit is cut off."""
-    digits = []
-    for _ in range(length):
-        number, digit = divmod(number, 36)
-        digits.append(_ALPHABET[digit])
-    return "".join(digits)
+    return datetime.now(UTC).isoformat(timespec="microseconds")[: -len("+00:00")] + "000Z"
 
 
 def hash_of(secret: str) -> str:
@@ -80,17 +69,17 @@ def hash_of(secret: str) -> str:
 
 def new_secret() -> str:
     """A secret that nobody can guess."""
-    return base36(secrets.randbits(264), _SECRET_LENGTH)
+    return secrets.token_hex(_SECRET_LENGTH // 2)
 
 
 def new_container_uuid() -> str:
     """A name that no container had before."""
-    return f"{CLUSTER}-dz642-{base36(secrets.randbits(80), 15)}"
+    return f"{CLUSTER}-dz642-{secrets.token_hex(8)[:15]}"
 
 
 def new_token_uuid() -> str:
     """A name that no token had before."""
-    return f"{CLUSTER}-gj3su-{base36(secrets.randbits(80), 15)}"
+    return f"{CLUSTER}-gj3su-{secrets.token_hex(8)[:15]}"
 
 
 def configured_token(text: str, user_uuid: str) -> Token:
@@ -102,7 +91,7 @@ def configured_token(text: str, user_uuid: str) -> Token:
     if text.startswith("v2/"):
         _, uuid, secret = text.split("/")[:3]
     if not uuid:
-        uuid = f"{CLUSTER}-gj3su-{base36(int(hash_of('uuid of ' + secret), 16), 15)}"
+        uuid = f"{CLUSTER}-gj3su-{hash_of('uuid of ' + secret)[:15]}"
     return Token(uuid=uuid, secret=secret, user_uuid=user_uuid, is_admin=True)
 
 
@@ -140,7 +129,7 @@ def container_record(row: Container) -> dict[str, object]:
     """The whole record as the API shows it: no secret, nothing internal."""
     return {
         "kind": "arvados#container",
-        "etag": base36(int(hash_of(f"{row.uuid} {row.version}"), 16), 25),
+        "etag": hash_of(f"{row.uuid} {row.version}")[:25],
         "uuid": row.uuid,
         "owner_uuid": row.owner_uuid,
         "created_at": row.created_at,
@@ -177,7 +166,7 @@ def token_record(token: Token) -> dict[str, object]:
     """A token as its own holder sees it, secret included."""
     return {
         "kind": "arvados#apiClientAuthorization",
-        "etag": base36(int(hash_of(token.uuid), 16), 25),
+        "etag": hash_of(token.uuid)[:25],
         "uuid": token.uuid,
         "owner_uuid": token.user_uuid,
         "created_at": token.created_at,
@@ -191,7 +180,7 @@ def user_record(token: Token) -> dict[str, object]:
     """The user of a token, as far as a client of the contract asks for it."""
     return {
         "kind": "arvados#user",
-        "etag": base36(int(hash_of(str(token.user_uuid)), 16), 25),
+        "etag": hash_of(str(token.user_uuid))[:25],
         "uuid": token.user_uuid,
         "owner_uuid": SYSTEM_USER,
         "is_active": token.is_active,

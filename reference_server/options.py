@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
         "--database",
         default="",
         metavar="URL",
-        help="a SQLite file, postgresql://..., embedded-postgres[:FOLDER] or memory: (default: a temporary SQLite file)",
+        help="a SQLite file, postgresql://..., embedded-postgres[:FOLDER] or memory: (default: a temporary file)",
     )
     add("--workers", type=_count, default=1, metavar="N", help="processes that serve (default: %(default)s)")
     add("--tls", action="store_true", help="serve https with a certificate made for the occasion")

@@ -25,7 +25,8 @@ from reference_server.stores import Store
 from reference_server.wire import Request, Response
 
 Change = Callable[[Store, str, Rule, Call], Awaitable[Decision | None]]
-Authenticate = Callable[[Store, str], Awaitable[Token | None]]
+FindToken = Callable[[str], Awaitable[Token | None]]  # by the hash of its secret
+Authenticate = Callable[[FindToken, str], Awaitable[Token | None]]
 Fetch = Callable[[Store, str], Awaitable[Container | None]]
 Find = Callable[[Store, Query], Awaitable[Page]]
 FetchAuth = Callable[[Store, str], Awaitable[tuple[Container, Token | None] | None]]
@@ -41,10 +42,10 @@ async def change(store: Store, uuid: str, rule: Rule, call: Call) -> Decision | 
     return await store.change(uuid, lambda row: rule(row, call))
 
 
-async def authenticate(store: Store, presented: str) -> Token | None:
+async def authenticate(find_token: FindToken, presented: str) -> Token | None:
     """ERR-1, UNLOCK-3, AUTH-5: the live token that was presented, in any of its spellings."""
     uuid, secret, container_uuid = spelled(presented)
-    token = await store.token(hash_of(secret))
+    token = await find_token(hash_of(secret))
     if token is None or not hmac.compare_digest(token.secret.encode(), secret.encode()):
         return None
     if uuid is not None and token.uuid != uuid:

@@ -111,14 +111,14 @@ def serve(options: Options, certificate: Certificate | None, listener: socket.so
         http=LimitedProtocol,
         lifespan="on",
         access_log=False,
-        log_level="error",
+        log_level="critical",
         server_header=False,
         date_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_S,
         backlog=BACKLOG,
-        ssl_certfile=certificate and certificate.chain,
-        ssl_keyfile=certificate and certificate.key,
+        ssl_certfile=certificate.chain if certificate else None,
+        ssl_keyfile=certificate.key if certificate else None,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn raises the signal again after its clean end

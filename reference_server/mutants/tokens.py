@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from reference_server.mutants.catalogue import mutant, when_granted, when_refused
 from reference_server.objects import Container, Token, details_of, new_secret
-from reference_server.places import Authenticate, FetchAuth, Issue, spelled
+from reference_server.places import Authenticate, FetchAuth, FindToken, Issue, spelled
 from reference_server.places import Change as ChangePlace
 from reference_server.query import Condition, Query
 from reference_server.rules import FINAL, HELD, NOT_YOURS, Call, Change, Decision, Refusal, Rule
@@ -72,11 +72,11 @@ def token_cache(faithful: Authenticate) -> Authenticate:
     """A token that was used lives on in a cache of this process for a second."""
     cache: dict[str, tuple[float, Token]] = {}
 
-    async def authenticate(store: Store, presented: str) -> Token | None:
+    async def authenticate(find_token: FindToken, presented: str) -> Token | None:
         since, token = cache.get(presented, (0.0, None))
         if token is not None and time.monotonic() - since < CACHED_S:
             return token
-        found = await faithful(store, presented)
+        found = await faithful(find_token, presented)
         if found:
             cache[presented] = time.monotonic(), found
         return found
@@ -89,9 +89,9 @@ def revoked_in_one_spelling(faithful: Authenticate) -> Authenticate:
     """A revoked auth is dead as a bare secret and lives on as v2/UUID/SECRET."""
     known: dict[str, Token] = {}
 
-    async def authenticate(store: Store, presented: str) -> Token | None:
+    async def authenticate(find_token: FindToken, presented: str) -> Token | None:
         uuid, secret, _ = spelled(presented)
-        token = await faithful(store, presented)
+        token = await faithful(find_token, presented)
         if token:
             known[secret] = token
         return token or (known.get(secret) if uuid else None)

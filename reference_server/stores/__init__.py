@@ -38,9 +38,6 @@ class Store(Protocol):
     async def token(self, secret_hash: str) -> Token | None:
         """The token with this secret, expired or not."""
 
-    async def token_by_uuid(self, uuid: str) -> Token | None:
-        """The token of this name, expired or not."""
-
     async def container_and_auth(self, uuid: str) -> tuple[Container, Token | None] | None:
         """The container and its container auth, as both are at one moment."""
 

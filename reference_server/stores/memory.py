@@ -51,10 +51,6 @@ class MemoryStore:
         await step()
         return self.tokens.get(self.uuid_of_secret.get(secret_hash, ""))
 
-    async def token_by_uuid(self, uuid: str) -> Token | None:
-        await step()
-        return self.tokens.get(uuid)
-
     async def container_and_auth(self, uuid: str) -> tuple[Container, Token | None] | None:
         await step()
         row = self.containers.get(uuid)

@@ -117,9 +117,6 @@ class SqliteStore:
     async def token(self, secret_hash: str) -> Token | None:
         return self._token("secret_hash", secret_hash)
 
-    async def token_by_uuid(self, uuid: str) -> Token | None:
-        return self._token("uuid", uuid)
-
     async def container_and_auth(self, uuid: str) -> tuple[Container, Token | None] | None:
         found = self._read(_WITH_AUTH, (uuid,))
         if not found:
