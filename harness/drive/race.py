@@ -6,6 +6,7 @@ distances between early and late racers are swept, and the places where outcomes
 
 import asyncio
 import heapq
+import time
 from collections import Counter
 from collections.abc import Awaitable, Hashable, Iterable, Iterator, Sequence
 from statistics import median
@@ -25,6 +26,7 @@ from harness.drive.stage import Stage
 from harness.drive.target import OpenTarget
 from harness.history import Operation
 from harness.history.facts import session_of
+from harness.history.overlap import start_of_round
 from harness.plan import Plan
 
 _T = TypeVar("_T")
@@ -90,6 +92,10 @@ class Races:
         reached = await _all(provision(stage, line) for stage in stages)
         ready = [stage for stage, there in zip(stages, reached, strict=True) if there]
         shots = {stage.run: self._shot() for stage in ready}
+        for stage in ready:
+            stage.operations.append(
+                start_of_round(stage.run, time.monotonic_ns(), self._kind, shots[stage.run].distance_ns)
+            )
         ended = await self._squad.play([self._round(stage, shots[stage.run]) for stage in ready])
         self._take(ended, ready)
         for one in ended:

@@ -9,6 +9,7 @@ from harness.history.operation import (
     Operation,
     Shown,
 )
+from harness.history.overlap import RaceFigures, exclusion, race_figures
 
 __all__ = [
     "SHOWN_FIELDS",
@@ -18,8 +19,11 @@ __all__ = [
     "HistoryError",
     "HistoryWriter",
     "Operation",
+    "RaceFigures",
     "Shown",
+    "exclusion",
     "history_schema",
+    "race_figures",
     "read_history",
     "stream_history",
 ]

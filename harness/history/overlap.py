@@ -1,63 +1,111 @@
-"""How much the requests of a race really met, and what rounds without a finding are worth.
+"""Whether the requests of a race really met, how close they were, and what rounds without a finding are worth.
 
-    A  release |-----------------------| return
-    B            release |-------------------| return      together: 2, pairs: 1
-    C                                     release |----|   with B: pairs: 2
+    A  release |-----------------| return
+    B            release |-------------------| return       A and B met
+    C                                          release |----|    C met nobody
 
 It says what the client can know: requests were out together. Whether the target worked on them together only its
 own arrival stamps can say.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from harness.history.facts import EVENTS, session_of
 from harness.history.operation import Operation
 
 CONFIDENCE = 0.95
 
-
-class Overlap(NamedTuple):
-    """Of one round, from the intervals between release and return."""
-
-    racers: int
-    together: int  # most of them in flight at one moment
-    pairs: int  # pairs of which each was released before the other had returned
-    spread_ns: int  # from the first release to the last
-
-    @property
-    def raced(self) -> bool:
-        """Whether any two were in flight together; a round that did not is no evidence."""
-        return self.together >= 2
+Interval = tuple[int, int | None]
+"""Release and return of a request in ns; no return where it may still take effect."""
 
 
-def overlap(intervals: Sequence[tuple[int, int | None]]) -> Overlap:
-    """Measure intervals of (release_ns, return_ns); a return of None has not ended."""
-    if not intervals:
-        return Overlap(0, 0, 0, 0)
-    events = [(begin, 1) for begin, _ in intervals]
-    events += [(max(end, begin + 1), 0) for begin, end in intervals if end is not None]
-    flying = together = pairs = 0
-    for _, begins in sorted(events):  # at the same instant an end sorts first: touching is not overlapping
-        if begins:
-            pairs += flying
-            flying += 1
-            together = max(together, flying)
-        else:
-            flying -= 1
-    releases = [begin for begin, _ in intervals]
-    return Overlap(len(intervals), together, pairs, max(releases) - min(releases))
+class RaceFigures(NamedTuple):
+    """How hard the rounds of a race tried, from their history alone.
+
+    The spread is that of first requests in rounds whose racers were released together; in the others they were
+    parted on purpose, to meet windows that do not start at the same moment.
+    """
+
+    rounds: int
+    raced: int  # rounds in which two dispatchers' requests were out at once
+    racers: int  # most in one round
+    together: int  # rounds that were released together
+    spread_p50_us: float | None
+    spread_p95_us: float | None
+
+    def sentence(self) -> str:
+        """For a report: how many rounds raced, how close, and what they exclude."""
+        close = ""
+        if self.spread_p50_us is not None:
+            close = (
+                f"; {self.together} left together, within {self.spread_p50_us:.0f} us (median) and "
+                f"{self.spread_p95_us:.0f} us (95 %)"
+            )
+        return f"{self.raced} of {self.rounds} rounds of {self.racers} raced{close}"
 
 
-def closest_meeting(operations: Iterable[Operation]) -> Overlap:
-    """Of one run, the overlap of the requests for that container on which most met; events and setup do not count."""
-    by_container: dict[str | None, list[tuple[int, int | None]]] = {}
-    for operation in operations:
-        if operation.phase == "run" and (operation.status is not None or operation.type == "info"):
-            begin = operation.invoke_ns if operation.release_ns is None else operation.release_ns
-            by_container.setdefault(operation.uuid, []).append((begin, operation.return_ns))
-    met = [overlap(intervals) for intervals in by_container.values()]
-    return max(met, key=lambda one: (one.together, one.pairs), default=overlap([]))
+def start_of_round(run: int, at_ns: int, release: str, distance_ns: int) -> Operation:
+    """The event that says how a round was released: by which kind, and by how much the late racers were held back."""
+    return Operation(
+        run=run,
+        op="barrier",
+        process="start#1",
+        phase="setup",
+        invoke_ns=at_ns,
+        return_ns=at_ns,
+        type="ok",
+        outcome="granted",
+        sent={"release": release, "distance_ns": distance_ns},
+    )
+
+
+def race_figures(runs: Mapping[int, Sequence[Operation]]) -> RaceFigures:
+    """Figures of all rounds, given the operations of each run."""
+    raced = racers = 0
+    spreads: list[int] = []
+    for operations in runs.values():
+        sessions = _intervals(operations)
+        racers = max(racers, len(sessions))
+        raced += _meet(sessions)
+        start = next((one for one in operations if one.op == "barrier" and one.phase == "setup"), None)
+        if start is not None and len(sessions) > 1 and (start.sent or {}).get("distance_ns") == 0:
+            firsts = [intervals[0][0] for intervals in sessions.values()]
+            spreads.append(max(firsts) - min(firsts))
+    spreads.sort()
+    middle, high = (
+        (spreads[len(spreads) // 2] / 1000, spreads[len(spreads) * 95 // 100] / 1000) if spreads else (None, None)
+    )
+    return RaceFigures(len(runs), raced, racers, len(spreads), middle, high)
+
+
+def _intervals(operations: Iterable[Operation]) -> dict[str, list[Interval]]:
+    """Of each session the intervals of its requests, in order of release; events and setup do not count."""
+    found: dict[str, list[Interval]] = {}
+    for one in operations:
+        if one.phase == "run" and one.op not in EVENTS:
+            begin = one.invoke_ns if one.release_ns is None else one.release_ns
+            found.setdefault(session_of(one.process), []).append((begin, one.return_ns))
+    for intervals in found.values():
+        intervals.sort(key=lambda interval: interval[0])
+    return found
+
+
+def _meet(sessions: Mapping[str, Sequence[Interval]]) -> bool:
+    """Whether requests of two sessions were out at once; touching is not meeting."""
+    calls = sorted(
+        (begin, math.inf if end is None else end, session)
+        for session, intervals in sessions.items()
+        for begin, end in intervals
+    )
+    out: dict[str, float] = {}  # session -> until when it waits for an answer
+    for begin, end, session in calls:
+        out = {other: until for other, until in out.items() if until > begin}
+        if out.keys() - {session}:
+            return True
+        out[session] = max(end, out.get(session, 0))
+    return False
 
 
 def excluded_odds(rounds: int) -> int | None:

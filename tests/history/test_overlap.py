@@ -1,30 +1,12 @@
-"""How much a round overlapped, and what clean rounds exclude."""
+"""Whether rounds raced, how close they were, and what clean rounds exclude."""
 
 import pytest
 
 from harness.history import Operation
-from harness.history.overlap import Overlap, closest_meeting, excluded_odds, exclusion, overlap
+from harness.history.overlap import excluded_odds, exclusion, race_figures, start_of_round
 
 
-@pytest.mark.parametrize(
-    ("intervals", "expected"),
-    [
-        ([], Overlap(0, 0, 0, 0)),
-        ([(5, 9)], Overlap(1, 1, 0, 0)),
-        ([(0, 10), (10, 20)], Overlap(2, 1, 0, 10)),
-        ([(0, 10), (9, 20)], Overlap(2, 2, 1, 9)),
-        ([(0, 10), (2, 5), (6, 12)], Overlap(3, 2, 2, 6)),
-        ([(0, 100), (1, 100), (2, 100)], Overlap(3, 3, 3, 2)),
-        ([(0, None), (50, 60), (70, 80)], Overlap(3, 2, 2, 70)),
-        ([(7, 7), (7, 7)], Overlap(2, 2, 1, 0)),
-    ],
-)
-def test_overlap(intervals: list[tuple[int, int | None]], expected: Overlap) -> None:
-    assert overlap(intervals) == expected
-    assert overlap(intervals).raced == (expected.together >= 2)
-
-
-def call(process: str, uuid: str, release_ns: int, return_ns: int | None, phase: str = "run") -> Operation:
+def call(process: str, release_ns: int, return_ns: int | None, phase: str = "run") -> Operation:
     return Operation(
         op="lock",
         process=process,
@@ -33,22 +15,51 @@ def call(process: str, uuid: str, release_ns: int, return_ns: int | None, phase:
         return_ns=return_ns,
         type="info" if return_ns is None else "ok",
         outcome="indeterminate" if return_ns is None else "granted",
-        status=None if return_ns is None else 200,
-        uuid=uuid,
         phase=phase,  # type: ignore[arg-type]
     )
 
 
-def test_only_requests_for_one_container_meet() -> None:
-    apart = [call("A#1", "c1", 0, 10), call("B#1", "c2", 0, 10), call("B#1", "c1", 10, 20)]
-    assert not closest_meeting(apart).raced
-    assert closest_meeting([*apart, call("C#1", "c1", 5, None)]).together == 2
+@pytest.mark.parametrize(
+    ("operations", "raced"),
+    [
+        ([], 0),
+        ([call("A#1", 0, 10)], 0),
+        ([call("A#1", 0, 10), call("B#1", 10, 20)], 0),
+        ([call("A#1", 0, 10), call("B#1", 9, 20)], 1),
+        ([call("B#1", 9, 20), call("A#1", 0, 10)], 1),
+        ([call("A#1", 0, 100), call("A#2", 10, 20)], 0),
+        ([call("A#1", 0, None), call("A#2", 10, 20)], 0),
+        ([call("A#1", 0, None), call("B#1", 500, 600)], 1),
+        ([call("A#1", 0, 50), call("A#1", 60, 70), call("B#1", 50, 60)], 0),
+        ([call("A#1", 0, 100), call("A#2", 10, 20), call("B#1", 90, 95)], 1),
+        ([call("A#1", 0, 10), call("given#1", 0, 10, "setup"), call("probe#1", 0, 10, "probe")], 0),
+        (
+            [
+                call("A#1", 0, 10),
+                Operation(op="crash", process="B#1", invoke_ns=5, return_ns=5, type="ok", outcome="granted"),
+            ],
+            0,
+        ),
+    ],
+)
+def test_a_round_raced_when_requests_of_two_sessions_were_out_at_once(operations: list[Operation], raced: int) -> None:
+    assert race_figures({0: operations}).raced == raced
 
 
-def test_setup_and_events_are_no_race() -> None:
-    crash = Operation(op="crash", process="B#1", invoke_ns=5, return_ns=5, type="ok", outcome="granted")
-    assert not closest_meeting([call("A#1", "c1", 0, 10), call("given#1", "c1", 0, 10, "setup"), crash]).raced
-    assert not closest_meeting([]).raced
+def test_the_spread_is_that_of_first_requests_released_together() -> None:
+    together = [start_of_round(0, 0, "gate", 0), call("A#1", 1_000, 90_000), call("B#1", 4_000, 90_000)]
+    later = [call("A#1", 91_000, 95_000)]
+    parted = [start_of_round(1, 0, "gate", 500_000), call("A#1", 1_000, 2_000), call("B#1", 501_000, 502_000)]
+    figures = race_figures({0: [*together, *later], 1: parted})
+    assert (figures.rounds, figures.raced, figures.racers, figures.together) == (2, 1, 2, 1)
+    assert (figures.spread_p50_us, figures.spread_p95_us) == (3.0, 3.0)
+    assert figures.sentence() == ("1 of 2 rounds of 2 raced; 1 left together, within 3 us (median) and 3 us (95 %)")
+
+
+def test_without_rounds_that_left_together_no_spread_is_claimed() -> None:
+    figures = race_figures({0: [call("A#1", 0, 10)]})
+    assert figures.spread_p50_us is None
+    assert figures.sentence() == "0 of 1 rounds of 1 raced"
 
 
 @pytest.mark.parametrize(("rounds", "odds"), [(0, None), (1, 1), (3, 1), (5, 2), (200, 67), (900, 300)])
