@@ -14,6 +14,10 @@ Order = tuple[tuple[str, ...], ...]
 """Groups of step ids; a group of one is finished before the next begins, a larger one is sent together."""
 
 
+GROUP_RUNS = 5
+"""How often an order is run that sends a group together: a race does not come out the same every time."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What one run of a scenario does: its orders one after the other, or `race_runs` races without any order."""
@@ -32,13 +36,14 @@ class Plan:
 def make_plan(scenario: Scenario, seed: int, runs: int | None = None) -> Plan:
     """The plan of a scenario's schedule; the same seed gives the same plan.
 
-    `runs` takes the place of the number of a `sample` or `race`, and repeats an `order` so often; `every` runs each
-    order once whatever it is. Raises ScenarioError when `every` allows more orders than its limit.
+    `runs` takes the place of the number of a `sample` or `race`, and repeats an `order` so often: without it once, or
+    GROUP_RUNS times where a group is sent together. `every` runs each order once whatever it is. Raises ScenarioError when `every` allows more orders than its limit.
     """
     schedule = scenario.schedule
     match schedule.kind:
         case "order":
-            return Plan(scenario, (schedule.order,) * (runs or 1), seed)
+            usual = GROUP_RUNS if any(len(group) > 1 for group in schedule.order) else 1
+            return Plan(scenario, (schedule.order,) * (runs or usual), seed)
         case "every":
             return Plan(scenario, _every(scenario), seed)
         case "sample":

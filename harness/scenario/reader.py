@@ -217,8 +217,10 @@ class _OpenSequence(_Open):
     def put(self, tree: Tree) -> None:
         if isinstance(tree, Leaf) and tree.value is EMPTY:
             self.source.fault(tree.mark, "an empty list entry")
-            return
-        self.items.append(tree)
+        elif self.flow and self.items and _open_call(self.items[-1]):
+            self.source.fault(self.items.pop().mark, _COMMA)
+        else:
+            self.items.append(tree)
 
     def finish(self) -> Sequence:
         return Sequence(self.items, self.mark)
@@ -248,11 +250,8 @@ class _OpenMapping(_Open):
 
     def _no_value(self, key: Tree) -> None:
         before = self._last
-        open_call = isinstance(before, Leaf) and isinstance(before.value, str) and _unbalanced(before.value)
-        if self.flow and open_call and before is not None:
-            self.source.fault(
-                before.mark, "an unquoted comma in a call ends the value here; put quotes around the value"
-            )
+        if self.flow and before is not None and _open_call(before):
+            self.source.fault(before.mark, _COMMA)
         else:
             self.source.fault(key.mark, f"{_spelling(key)} has no value")
 
@@ -277,6 +276,8 @@ class _OpenMapping(_Open):
     def finish(self) -> Mapping:
         return Mapping(self.items, self.marks, self.mark)
 
+
+_COMMA = "an unquoted comma in a call ends the value here; put quotes around the value"
 
 EMPTY = "\0empty"
 """What a plain scalar without a character reads as; told from a quoted text by identity."""
@@ -308,8 +309,9 @@ def _mark(place: Any) -> Mark:
     return Mark(place.line + 1, place.column + 1) if place else START
 
 
-def _unbalanced(text: str) -> bool:
-    return text.count("(") > text.count(")")
+def _open_call(tree: Tree) -> bool:
+    """Whether an unquoted text has a bracket that is open still, as a comma of YAML leaves it."""
+    return isinstance(tree, Leaf) and isinstance(tree.value, str) and tree.value.count("(") > tree.value.count(")")
 
 
 def _spelling(tree: Tree) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.plan import make_plan, with_order
+from harness.plan.plan import GROUP_RUNS
 from harness.scenario import Scenario, ScenarioError, load_text
 
 TEXT = """\
@@ -26,10 +27,15 @@ def scenario(schedule: str) -> Scenario:
 
 
 def test_an_order_is_run_once_or_as_often_as_asked() -> None:
+    one = scenario("{order: [a1, b1, a2, b2]}")
+    assert make_plan(one, seed=1).orders == ((("a1",), ("b1",), ("a2",), ("b2",)),)
+    assert make_plan(one, seed=1, runs=3).orders == make_plan(one, seed=1).orders * 3
+
+
+def test_an_order_that_sends_a_group_is_a_race_and_runs_more_than_once() -> None:
     one = scenario("{order: [[a1, b1], a2, b2]}")
-    assert make_plan(one, seed=1).orders == ((("a1", "b1"), ("a2",), ("b2",)),)
+    assert make_plan(one, seed=1).orders == ((("a1", "b1"), ("a2",), ("b2",)),) * GROUP_RUNS
     assert make_plan(one, seed=1, runs=3).runs == 3
-    assert set(make_plan(one, seed=1, runs=3).orders) == {(("a1", "b1"), ("a2",), ("b2",))}
 
 
 def test_every_runs_each_order_once() -> None:

@@ -107,6 +107,7 @@ def test_what_yaml_1_1_reads_otherwise_is_a_fault(written: str) -> None:
         ("a: 1\n---\nb: 2\n", 2, 1, "a second document"),
         ("a: {when: believes(A, c1)}\n", 1, 11, "an unquoted comma in a call"),
         ("a: {when: x.granted and count(p.granted, q.granted) == 1}\n", 1, 11, "an unquoted comma in a call"),
+        ("a: [x, lists(a, c1), y]\n", 1, 8, "an unquoted comma in a call"),
         ("a: {b, c: 1}\n", 1, 5, '"b" has no value'),
         ("a: 'x\n", 2, 1, "is not YAML"),
         ("a: b: c\n", 1, 5, "is not YAML"),
