@@ -23,7 +23,7 @@ from harness.explore.asgi_line import BadAppError, load_app
 from harness.explore.counterexample import programs_text
 from harness.explore.model_line import open_model
 from harness.explore.orders import OrderSearch, search_orders
-from harness.explore.player import player
+from harness.explore.player import in_order, player
 from harness.explore.sessions import SessionSearch, search_sessions
 from harness.explore.shrink import REPLAYS, Shrunk, shrink
 from harness.model import Rules
@@ -99,9 +99,8 @@ async def _explore_model(scenario: Scenario, chosen: dict[str, Any]) -> int:
         click.echo("complete: no order violates" if found.complete else "stopped before the end: nothing proved")
         return CONFORMS if found.complete else INCONCLUSIVE
     target = open_model(rules)
-    play = player(target, rules.level, rules.max_dispatch_attempts)
-    shrunk = await shrink(scenario, found.order, found.broken, play, None)
-    return _tell_violation(shrunk, chosen["out"])
+    on_model = in_order(player(target, rules.level, rules.max_dispatch_attempts))
+    return _tell_violation(await shrink(scenario, found.order, found.broken, on_model, None), chosen["out"])
 
 
 async def _explore_server(scenario: Scenario, chosen: dict[str, Any]) -> int:
@@ -121,8 +120,8 @@ async def _explore_server(scenario: Scenario, chosen: dict[str, Any]) -> int:
         _tell_orders(scenario, target, found)
         if found.order is None:
             return CONFORMS if found.complete else INCONCLUSIVE
-        model = player(open_model(Rules(level, chosen["max_dispatch_attempts"])), level)
-        shrunk = await shrink(scenario, found.order, found.broken, play, model)
+        on_model = in_order(player(open_model(Rules(level, chosen["max_dispatch_attempts"])), level))
+        shrunk = await shrink(scenario, found.order, found.broken, in_order(play), on_model)
     return _tell_violation(shrunk, chosen["out"])
 
 

@@ -25,7 +25,7 @@ from harness.drive.secrets import Vault
 from harness.drive.stage import Actor, Stage
 from harness.drive.target import Caller, Endpoint, OpenTarget
 from harness.explore.asgi_line import AsgiApp, AsgiLine, Clock, Lifespan
-from harness.explore.player import Played, judge, shape
+from harness.explore.player import Broken, Played, judge, shape
 from harness.history import Facts, Header, History
 from harness.scenario import Scenario, Step
 from harness.scenario.precedence import predecessors
@@ -53,7 +53,7 @@ class AsgiSearch:
     rows: Counter[tuple[str, ...]] = field(default_factory=Counter)  # outcome -> runs
     seconds: float = 0.0
     exhausted: bool = False  # every run within the strategy's bound was made
-    broken: frozenset[str] = frozenset()
+    broken: Broken = field(default_factory=dict)
     message: str = ""
     strategy: str = ""  # the one that found it
     replay: str = ""  # text that gives the same run again
@@ -65,7 +65,7 @@ class AsgiSearch:
 class ViolationFound(AssertionError):
     """A run that violates; the library tells violations apart by the class, so each kind has its own."""
 
-    broken: frozenset[str] = frozenset()
+    broken: Broken
 
 
 class AsgiRun:
@@ -103,7 +103,9 @@ class AsgiRun:
         if self._progress is not None:
             self._progress(self.found)
         if broken := played.broken:
-            kind = self._kinds.setdefault(broken, type(f"Violation{len(self._kinds)}", (ViolationFound,), {}))
+            kind = self._kinds.setdefault(
+                frozenset(broken), type(f"Violation{len(self._kinds)}", (ViolationFound,), {})
+            )
             told = (one.message for one in played.verdict.violations if one.name in broken)
             error = kind("; ".join(told))
             error.broken = broken
@@ -230,19 +232,19 @@ def _interleaving(run: AsgiRun, trace: str) -> str:
     return "\n".join(lines[:_LINES_SHOWN])
 
 
-def _what(failure: detangle.Failure) -> tuple[frozenset[str], str]:
+def _what(failure: detangle.Failure) -> tuple[Broken, str]:
     """The names of what was violated; a run that stands still or never ends breaks LIVE-1."""
     error = failure.exception
     if isinstance(error, ViolationFound):
         return error.broken, str(error)
     if failure.kind in {"deadlock", "step-limit", "time-limit"}:
-        return frozenset({"no_deadlock"}), failure.message
+        return {"no_deadlock": "LIVE-1"}, failure.message
     if error is not None and failure.kind == "exception":
         raise error
-    return frozenset({"no_server_error"}), failure.message
+    return {"no_server_error": "ERR-2"}, failure.message
 
 
-def replay(run: AsgiRun, text: str) -> frozenset[str]:
+def replay(run: AsgiRun, text: str) -> Broken:
     """What the run that `text` describes violates, if anything. Raises ValueError for a text that describes none."""
     result = detangle.replay(run, text, raise_on_failure=False)
-    return _what(result.failure)[0] if result.failure is not None else frozenset()
+    return _what(result.failure)[0] if result.failure is not None else {}

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.explore.player import Play, Played
+from harness.explore.player import Broken, Play, Played
 from harness.explore.traces import traces
 from harness.plan import Order, Orders, count_orders
 from harness.scenario import Scenario
@@ -39,7 +39,7 @@ class OrderSearch:
     rows: Counter[tuple[str, ...]] = field(default_factory=Counter)  # outcome -> orders
     known: int = 0  # orders that came out as the known race
     inconclusive: int = 0
-    broken: frozenset[str] = frozenset()
+    broken: Broken = field(default_factory=dict)
     order: Order | None = None  # the one that broke them
     seconds: float = 0.0  # of this call
 

@@ -20,12 +20,16 @@ _CHOSEN = re.compile(r"[0-9a-z]{5}-[0-9a-z]{5}-[0-9a-z]{15}|(?<=\")[0-9a-f]{16}(
 """Uuids, and hashes of secrets, in the text of a history."""
 
 
+Broken = dict[str, str]
+"""Names of what was violated, each with the requirement that it breaks."""
+
+
 class Played(NamedTuple):
     """What one order came to."""
 
     history: History
     verdict: Verdict
-    broken: frozenset[str]  # names of what was violated
+    broken: Broken
 
     def row(self) -> tuple[str, ...]:
         """The outcome, as a histogram counts it: the scenario's columns, else how each step came out."""
@@ -47,7 +51,11 @@ def judge(scenario: Scenario, history: History, order: Order | None = None) -> P
     return Played(
         history,
         verdict,
-        frozenset(one.name for one in verdict.violations if own or one.source == "invariant" or one.name in never),
+        {
+            one.name: one.requirement
+            for one in verdict.violations
+            if own or one.source == "invariant" or one.name in never
+        },
     )
 
 
@@ -85,3 +93,12 @@ def player(target: OpenTarget, level: Level, max_dispatch_attempts: int | None =
         return judge(scenario, History(header, stage.operations), order)
 
     return play
+
+
+def in_order(play: Play) -> Callable[[Scenario], Awaitable[Broken]]:
+    """What a scenario violates when it is played in the one order that its schedule gives."""
+
+    async def violated(scenario: Scenario) -> Broken:
+        return (await play(scenario, scenario.schedule.order)).broken
+
+    return violated

@@ -16,7 +16,7 @@ from harness.contract import Level
 from harness.drive.conductor import Ensemble
 from harness.drive.secrets import Vault
 from harness.explore.model_line import ModelLine, open_model
-from harness.explore.player import judge, shape
+from harness.explore.player import Broken, judge, shape
 from harness.explore.traces import traces
 from harness.history import Header, History
 from harness.model import Rules
@@ -36,7 +36,7 @@ class SessionSearch:
     rows: Counter[tuple[str, ...]] = field(default_factory=Counter)  # outcome -> distinct ends
     known: int = 0  # ends that are the known race
     complete: bool = False
-    broken: frozenset[str] = frozenset()
+    broken: Broken = field(default_factory=dict)
     order: Order | None = None  # that broke it
     seconds: float = 0.0
 

@@ -5,16 +5,14 @@ scenario file. It counts when the target still violates the same thing, and when
 accuse a server that keeps the contract.
 """
 
-import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from harness.contract import REQUIREMENTS, covers
+from harness.explore.cut import Document, document_of, named, smaller
 from harness.explore.document import scenario_text
-from harness.explore.player import Play
+from harness.explore.player import Broken
 from harness.plan import Order
 from harness.scenario import Scenario
 from harness.scenario.diagnostics import ScenarioError
@@ -25,6 +23,9 @@ REPLAYS = 3
 
 _SHOWN_PATH = Path("explored.race.yaml")
 
+Try = Callable[[Scenario], Awaitable[Broken]]
+"""Plays a scenario as its own schedule says, and tells what it violates."""
+
 
 @dataclass
 class Shrunk:
@@ -32,159 +33,67 @@ class Shrunk:
 
     text: str
     scenario: Scenario
-    order: Order
-    broken: frozenset[str]
-    replayed: int  # of REPLAYS replays so many violated again
-    tried: int  # candidates
+    broken: Broken
+    replayed: int = 0  # of REPLAYS replays so many violated again
+    tried: int = 0  # candidates
+
+
+class CannotShrinkError(Exception):
+    """Not even the scenario cut down to its one order violates when it is read again; the text says what was tried."""
 
 
 async def shrink(
-    scenario: Scenario, order: Order, broken: frozenset[str], play: Play, play_on_model: Play | None, *, most: int = 400
+    scenario: Scenario, order: Order | None, broken: Broken, on_target: Try, on_model: Try | None, *, most: int = 400
 ) -> Shrunk:
-    """Take out sessions, then faults, then steps, as long as it still violates one of `broken`.
+    """Take out clauses, sessions, faults and steps, as long as the target still violates one of `broken`.
 
-    `play_on_model` is None where the model itself is what violates. Where not even the scenario cut down to this order
-    can be read again and violates, the scenario comes back as it is.
+    `order` is None for a race. `on_model` is None where the model itself is what violates. Raises CannotShrinkError.
     """
-    document = _document(scenario, order, broken)
-    best = Shrunk(scenario_text(document), scenario, order, broken, 0, 0)
-    tried = 0
-    fits = await _violates(document, broken, play, play_on_model)
-    going = True
-    if fits is not None:
-        best = fits
+    document = document_of(scenario, order, set(broken))
+    best = await _violates(document, broken, on_target, on_model)
+    if best is None:
+        raise CannotShrinkError(f"{scenario.name} did not violate {', '.join(sorted(broken))} again in the same order")
+    tried, going = 0, True
     while going and tried < most:
         going = False
-        for candidate in _smaller(document):
+        for candidate in smaller(document):
             tried += 1
-            fits = await _violates(candidate, broken, play, play_on_model)
+            fits = await _violates(candidate, broken, on_target, on_model)
             if fits is not None:
                 document, best, going = candidate, fits, True
                 break
             if tried >= most:
                 break
-    best.tried = tried
-    for _ in range(REPLAYS):
-        best.replayed += bool((await play(best.scenario, best.order)).broken & broken)
-    return best
+    return await _replayed(_renamed(document, scenario, best), on_target, tried)
 
 
-async def _violates(
-    document: dict[str, Any], broken: frozenset[str], play: Play, play_on_model: Play | None
-) -> Shrunk | None:
+async def _violates(document: Document, broken: Broken, on_target: Try, on_model: Try | None) -> Shrunk | None:
     """The document as a scenario, when the target violates it and the model does not."""
     text = scenario_text(document)
     try:
         (scenario,) = load_text(text, _SHOWN_PATH)
     except (ScenarioError, ValueError):
         return None
-    order = scenario.schedule.order
-    if play_on_model is not None and (await play_on_model(scenario, order)).broken:
+    if on_model is not None and await on_model(scenario):
         return None
-    still = (await play(scenario, order)).broken & broken
-    return Shrunk(text, scenario, order, still, 0, 0) if still else None
+    still = {name: requirement for name, requirement in (await on_target(scenario)).items() if name in broken}
+    return Shrunk(text, scenario, still) if still else None
 
 
-def _document(scenario: Scenario, order: Order, broken: frozenset[str]) -> dict[str, Any]:
-    """The scenario as plain values: this one order, and of the outcome what was violated."""
-    document: dict[str, Any] = yaml.safe_load(scenario.text)
-    done = {step for group in order for step in group}
-    document["scenario"] = f"found_{scenario.family}"
-    document["summary"] = f"Found by lockrace explore in {scenario.name}; violates {', '.join(sorted(broken))}."
-    if scenario.schedule.kind == "order" and order != scenario.schedule.order:  # meant for that order only
-        for steps in document["sessions"].values():
-            for step in steps:
-                step.pop("expect", None)
-    document["schedule"] = {"order": [group[0] if len(group) == 1 else list(group) for group in order]}
-    outcome = document.get("outcome", {})
-    for kind in ("always", "never", "sometimes", "eventually"):
-        clauses = {name: one for name, one in outcome.pop(kind, {}).items() if name in broken}
-        if clauses:
-            outcome[kind] = clauses
-    outcome["show"] = [f"{step}.status" for step in sorted(done) if scenario.steps()[step].verb != "crash"]
-    document["outcome"] = outcome
-    document["tags"] = ["explored"]
-    race = document.get("known_race")
-    if race is not None and not set(race.get("breaks", ())) & _clauses(outcome):
-        del document["known_race"]
-    return document
+def _renamed(document: Document, scenario: Scenario, best: Shrunk) -> Shrunk:
+    """The smallest document, named after what it violates."""
+    names = ", ".join(sorted(best.broken))
+    requires = sorted({one for one in best.broken.values() if covers(scenario.level, REQUIREMENTS[one].level)})
+    name = f"found_{min(best.broken)}"
+    text = scenario_text(
+        named(document, name, f"Found by lockrace explore in {scenario.name}; violates {names}.", requires)
+    )
+    (final,) = load_text(text, _SHOWN_PATH)
+    return Shrunk(text, final, best.broken)
 
 
-def _clauses(outcome: dict[str, Any]) -> set[str]:
-    return {name for kind in ("always", "never", "sometimes", "eventually") for name in outcome.get(kind, ())}
-
-
-def _smaller(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every document with one thing less, the largest first: a session, a fault, a step, an expectation."""
-    sessions: dict[str, list[dict[str, Any]]] = document["sessions"]
-    if len(sessions) > 1:
-        for name, steps in sessions.items():
-            yield _without(document, _ids(steps), name)
-    for name, steps in sessions.items():
-        for index, step in enumerate(steps):
-            for key in ("fault", "retry"):
-                if key in step:
-                    yield _with_step(document, name, index, {one: step[one] for one in step if one != key})
-    for steps in (*sessions.values(), document.get("nemesis", [])):
-        for step_id in _ids(steps):
-            yield _without(document, {step_id})
-    for name, steps in sessions.items():
-        for index, step in enumerate(steps):
-            if "expect" in step:
-                yield _with_step(document, name, index, {one: step[one] for one in step if one != "expect"})
-
-
-def _with_step(document: dict[str, Any], session: str, index: int, step: dict[str, Any]) -> dict[str, Any]:
-    steps = [*document["sessions"][session]]
-    steps[index] = step
-    return document | {"sessions": document["sessions"] | {session: steps}}
-
-
-def _without(document: dict[str, Any], gone: set[str], session: str | None = None) -> dict[str, Any]:
-    """The document without some steps, and without what only speaks of them."""
-    sessions = {
-        name: [_forgetting(step, gone) for step in steps if step.get("id") not in gone]
-        for name, steps in document["sessions"].items()
-        if name != session
-    }
-    sessions = {name: steps for name, steps in sessions.items() if _ids(steps)}
-    groups = [[step for step in _group(one) if step not in gone] for one in document["schedule"]["order"]]
-    outcome = dict(document["outcome"])
-    outcome["show"] = [one for one in outcome["show"] if one.partition(".")[0] not in gone]
-    given = dict(document["given"])
-    if "tokens" in given:
-        given["tokens"] = {name: one for name, one in given["tokens"].items() if name in sessions}
-    nemesis = [_forgetting(step, gone) for step in document.get("nemesis", []) if step["id"] not in gone]
-    left = document | {
-        "given": given,
-        "sessions": sessions,
-        "nemesis": nemesis,
-        "schedule": {"order": [one[0] if len(one) == 1 else one for one in groups if one]},
-        "outcome": outcome,
-    }
-    if not nemesis:
-        del left["nemesis"]
-    return left
-
-
-def _ids(steps: list[dict[str, Any]]) -> set[str]:
-    """The ids of what an order places: a barrier has none."""
-    return {step["id"] for step in steps if "id" in step}
-
-
-def _group(one: str | list[str]) -> list[str]:
-    return [one] if isinstance(one, str) else one
-
-
-def _forgetting(step: dict[str, Any], gone: set[str]) -> dict[str, Any]:
-    """A step that no longer waits for steps that are gone."""
-    kept = dict(step)
-    for key in ("after", "before"):
-        if key in kept:
-            left = [one for one in _group(kept[key]) if one not in gone]
-            kept[key] = left[0] if len(left) == 1 else left
-            if not left:
-                del kept[key]
-    if "when" in kept and any(re.search(rf"\b{re.escape(one)}\b", str(kept["when"])) for one in gone):
-        del kept["when"]
-    return kept
+async def _replayed(best: Shrunk, on_target: Try, tried: int) -> Shrunk:
+    best.tried = tried
+    for _ in range(REPLAYS):
+        best.replayed += bool((await on_target(best.scenario)).keys() & best.broken.keys())
+    return best
