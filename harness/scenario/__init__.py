@@ -18,6 +18,7 @@ from harness.scenario.scenario import (
     SessionToken,
     Step,
     UuidOf,
+    blank,
 )
 from harness.scenario.schema import scenario_schema
 from harness.scenario.shelf import find, load_all, near_term, select, shipped
@@ -42,6 +43,7 @@ __all__ = [
     "Step",
     "UuidOf",
     "World",
+    "blank",
     "find",
     "load",
     "load_all",

@@ -181,3 +181,25 @@ class Scenario:
     def place(self, mark: Mark) -> str:
         """Where a mark is, as editors and CI understand it: "path:line:column"."""
         return f"{self.path}:{mark.line}:{mark.column}"
+
+
+def blank(name: str, summary: str, level: Level, path: Path) -> Scenario:
+    """A scenario that says and wants nothing: what reports name a history by that was driven without one."""
+    return Scenario(
+        name=name,
+        family=name,
+        summary=summary,
+        level=level,
+        requires=(),
+        given=(),
+        tokens={},
+        sessions=(),
+        fleets=(),
+        nemesis=(),
+        schedule=Schedule("order", START),
+        clauses=(),
+        show=(),
+        known_race=None,
+        path=path,
+        text="",
+    )

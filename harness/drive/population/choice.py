@@ -91,6 +91,21 @@ def parse_faults(text: str) -> Faults:
     return msgspec.convert(found, Faults)
 
 
+def written(population: Population) -> list[str]:
+    """The options of `lockrace simulate` that ask for this population."""
+    words = [f"--dispatchers={population.dispatchers}", f"--containers={population.containers}"]
+    words += [f"--processes={population.processes}", f"--seed={population.seed}"]
+    words.append("--policy=" + ",".join(f"{name}:{share}" for name, share in population.mix.items()))
+    rates = [f"{name}={getattr(population.faults, name) * 100:g}%" for name in FAULT_RATES]
+    times = [f"{name}={getattr(population.faults, name)}" for name in FAULT_TIMES]
+    faults = [text for text in (*rates, *times) if text.partition("=")[2] not in {"0", "0%"}]
+    if faults:
+        words.append("--faults=" + ",".join(faults))
+    if population.operations is not None:
+        words.append(f"--operations={population.operations}")
+    return words
+
+
 def _rate(part: str, value: str) -> float:
     matched = _PERCENT.fullmatch(value)
     if matched is None or float(matched.group(1)) > 100:

@@ -35,6 +35,8 @@ _TICK_S = 0.1
 _AT_ONCE = 16  # calls of the conductor itself under way at one time
 _SILENCE_S = 5.0  # beyond the limit of one request: nothing that can be understood was heard from the target
 _SWEEP_S = 3.0  # without one more container that has ended: look at those that have not
+_LISTED = 100  # containers that a listing of the conductor asks for by their uuid
+_LIST_EVERY_S = 1.0
 _STOP_S = 1.0
 _END_GRACE_S = 15.0  # beyond the limit of one request, for a worker process to end
 _MOST_REFUSED = 3
@@ -130,6 +132,7 @@ class _Conductor:
         self._incarnations: dict[str, int] = {}  # dispatcher -> highest that was heard of
         self._heard = time.monotonic()  # when the target last said something that can be understood
         self._moved = time.monotonic()  # when a container last ended
+        self._listed = time.monotonic()
         self._fault: str | None = None
         self._halting = False
         stream = self.population.stream("conductor")
@@ -162,6 +165,7 @@ class _Conductor:
             elif not self.open:
                 break
             await self._misfortune()
+            await self._list_some()
             if time.monotonic() - self._moved > _SWEEP_S:
                 self._moved = time.monotonic()
                 await self._all(self._look(uuid, "run") for uuid in list(self.open))
@@ -330,6 +334,14 @@ class _Conductor:
     async def probe(self) -> None:
         """Look at every container once more, so that the history tells how each ended."""
         await self._all(self._look(uuid, "probe") for uuid in self.made)
+
+    async def _list_some(self) -> None:
+        """A listing in one page, whose completeness can be judged; dispatchers only ever see a part of the queue."""
+        if time.monotonic() - self._listed < _LIST_EVERY_S:
+            return
+        self._listed = time.monotonic()
+        some = self._stream.sample(list(self.open), min(_LISTED, len(self.open)))
+        await self._call("list", None, "run", {"state": self._stream.choice(("Queued", "Running")), "uuid": some})
 
     async def _look(self, uuid: str, phase: str) -> None:
         await self._call("get", uuid, phase, container=self.made[uuid])
