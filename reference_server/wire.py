@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct, field
 
 LARGEST_BODY_BYTES = 1_048_576
-LARGEST_URL_BYTES = 65_536
+LARGEST_URL_BYTES = 32_768
 MOST_PARAMETERS = 200
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
