@@ -115,9 +115,11 @@ class Squad:
         self._posts.clear()
 
     async def _ask_all(self, orders: Sequence[Muster | Rounds], limit_s: float) -> list[Ended]:
-        asked = [post.ask(order, limit_s) for post, order in zip(self._active, orders, strict=True)]
-        results = await asyncio.gather(*asked, return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return [result for result in results if isinstance(result, Ended)]
+        pairs = zip(self._active, orders, strict=True)
+        tasks = [asyncio.create_task(post.ask(order, limit_s)) for post, order in pairs]
+        try:
+            return list(await asyncio.gather(*tasks))
+        finally:  # one process that broke leaves the others waiting at the start line
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
