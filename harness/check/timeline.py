@@ -70,6 +70,12 @@ class Timeline:
         ]
 
     @cached_property
+    def locks(self) -> "Ends":
+        """Everything that took a lock, or may have: locks and updates to Locked."""
+        chosen = (self.operations[number] for number in self.changers)
+        return Ends(one for one in chosen if leaves(one) == ("Locked",))
+
+    @cached_property
     def enders(self) -> "Ends":
         """Everything that gave up a lock, or may have: unlocks, updates to Queued, Complete and Cancelled."""
         chosen = (self.operations[index] for index in self.changers)

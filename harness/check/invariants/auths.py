@@ -76,14 +76,15 @@ def auth_works(index: Index) -> Findings:
         _auth_stays(index, findings, timeline)
     for number, issued in _uses(index):
         operation = index.operations[number]
-        if operation.op != "use" or ends_at(operation) >= NEVER or operation.outcome in {"limited", "garbled"}:
+        if ends_at(operation) >= NEVER or operation.outcome == "limited":
             continue
+        dead = operation.outcome in (_TURNED_AWAY if operation.op == "use" else {"unauthenticated"})
         reading = index.operations[issued.first]
         timeline = issued.timeline
         if operation.invoke_ns <= ends_at(reading) or timeline.enders.within(reading.invoke_ns, ends_at(operation)):
             continue
         findings.judged["AUTH-4"] += 1
-        if operation.outcome in _TURNED_AWAY:
+        if dead:
             text = (
                 f"{told(index, number)} was {operation.outcome}, though nothing had ended the lock whose auth "
                 f"{told(index, issued.first)} had answered"
@@ -172,14 +173,22 @@ class _Issued:
     first: int
 
 
+def first_readings(timeline: Timeline) -> dict[str | None, int]:
+    """The secrets of a container's auths, each with the reading that answered it first."""
+    found: dict[str | None, int] = {}
+    for number in sorted(timeline.of("auth"), key=lambda one: ends_at(timeline.operations[one])):
+        secret = shown(timeline.operations[number], "secret")
+        if isinstance(secret, str):
+            found.setdefault(secret, number)
+    return found
+
+
 def _uses(index: Index) -> Iterable[tuple[int, _Issued]]:
     """Every call that sent the secret of a container auth, with what is known of that auth."""
-    issued: dict[tuple[int, str], _Issued] = {}
+    issued: dict[tuple[int, str | None], _Issued] = {}
     for timeline in index.timelines:
-        for number in sorted(timeline.of("auth"), key=lambda one: ends_at(index.operations[one])):
-            secret = shown(index.operations[number], "secret")
-            if isinstance(secret, str):
-                issued.setdefault((timeline.run, secret), _Issued(timeline, number))
+        for secret, first in first_readings(timeline).items():
+            issued.setdefault((timeline.run, secret), _Issued(timeline, first))
     for number, operation in enumerate(index.operations):
         if operation.secret is not None and operation.phase != "cleanup":
             known = issued.get((operation.run, operation.secret))

@@ -1,5 +1,6 @@
 """Invariants of lock: who wins, from which state, and what is recorded of the winner."""
 
+from bisect import bisect_left, bisect_right
 from itertools import pairwise
 
 from msgspec import UNSET
@@ -7,7 +8,8 @@ from msgspec import UNSET
 from harness.check.index import Index
 from harness.check.invariants.findings import Findings, culprit_of, told
 from harness.check.possible import Surplus, surplus
-from harness.check.timeline import Ends, Timeline, asked_state, ends_at, is_dispatch, leaves, shown
+from harness.check.timeline import NEVER, Timeline, asked_state, ends_at, is_dispatch, leaves, shown
+from harness.history import Operation
 
 
 def single_winner(index: Index) -> Findings:
@@ -27,15 +29,20 @@ def single_winner(index: Index) -> Findings:
 def lock_only_queued(index: Index) -> Findings:
     """LOCK-2: only a Queued container can be locked. LOCK-4: and only above priority 0."""
     findings = Findings()
+    explained: set[int] = set()
     operations = index.operations
     for timeline, (number, since) in index.unexplained:
-        if operations[number].op == "lock" and culprit_of(timeline, number, since) is None:
+        if operations[number].op != "lock":
+            continue
+        if culprit_of(timeline, number, since) is not None:
+            explained.add(number)  # refusal_changes_nothing names it
+        else:
             state = index.state_text(since)
             text = f"{told(index, number)} was granted on a container that {told(index, since)} had left {state}"
             findings.accuse(timeline, "LOCK-2", text, since, number)
     for timeline in index.timelines:
         for found in surplus(operations, _granted_locks(timeline), _releases(timeline)):
-            if not _at_once(index, found):
+            if not _at_once(index, found) and found.grants[-1] not in explained:
                 _accuse_winners(index, findings, timeline, "LOCK-2", found)
         for number in timeline.of("lock"):
             calm = timeline.calm(operations[number]) if operations[number].type == "fail" else None
@@ -52,8 +59,9 @@ def owner_recorded(index: Index) -> Findings:
         if index.covers("arvados"):
             for number in timeline.of("lock", "unlock"):
                 _answer_complete(index, findings, timeline, number)
-        for number in timeline.gets:
-            _record_names_holder(index, findings, timeline, number)
+        for number in timeline.of("get", "update"):
+            if index.operations[number].type == "ok":
+                _record_names_holder(index, findings, timeline, number)
     return findings
 
 
@@ -64,36 +72,55 @@ def lock_counted(index: Index) -> Findings:
         return findings
     operations = index.operations
     for timeline in index.timelines:
-        counts = [number for number in timeline.all if _shows_count(index, number)]
+        counts = [number for number in timeline.all if _shows_count(operations[number])]
         if len(counts) < 2:
             continue
-        likes = [number for number in timeline.of("lock", "update") if leaves(operations[number]) == ("Locked",)]
-        possible = Ends(operations[number] for number in likes if operations[number].type != "fail")
-        certain = sorted(
-            (operations[number].invoke_ns, ends_at(operations[number])) for number in _granted_locks(timeline)
-        )
-        position = 0
+        certain = _certain_locks(timeline)
         for before, after in pairwise(counts):
             one, other = operations[before], operations[after]
             if ends_at(one) >= other.invoke_ns:
                 continue
-            while position < len(certain) and certain[position][0] <= ends_at(one):
-                position += 1
-            least = 0
-            while position + least < len(certain) and certain[position + least][0] < other.invoke_ns:
-                least += 1
-            least = sum(end < other.invoke_ns for _, end in certain[position : position + least])
-            most = possible.within(one.invoke_ns, ends_at(other))
+            least = certain.inside(ends_at(one), other.invoke_ns) + (after in certain.numbers)
+            most = timeline.locks.within(one.invoke_ns, ends_at(other)) - (leaves(one) == ("Locked",))
             grown = shown(other, "lock_count") - shown(one, "lock_count")
             findings.judged["LOCK-6"] += 1
             if not least <= grown <= most:
                 span = str(least) if least == most else f"{least} to {most}"
                 text = (
-                    f"lock_count went from {shown(one, 'lock_count')} to {shown(other, 'lock_count')} between "
-                    f"{told(index, before)} and {told(index, after)}, with {span} locks between them"
+                    f"lock_count went from {shown(one, 'lock_count')} to {shown(other, 'lock_count')} from "
+                    f"{told(index, before)} to {told(index, after)}, with {span} locks after the first"
                 )
                 findings.accuse(timeline, "LOCK-6", text, before, after)
     return findings
+
+
+class _Certain:
+    """Operations that certainly took a lock, ready to be counted."""
+
+    def __init__(self, timeline: Timeline, numbers: list[int]) -> None:
+        spans = sorted((timeline.invoke(number), ends_at(timeline.operations[number])) for number in numbers)
+        self.numbers = set(numbers)
+        self._spans = spans
+
+    def inside(self, start: int, end: int) -> int:
+        """How many lie between two moments, whole."""
+        first = bisect_right(self._spans, (start, NEVER))
+        last = bisect_left(self._spans, (end, 0))
+        return sum(returned < end for _, returned in self._spans[first:last])
+
+
+def _certain_locks(timeline: Timeline) -> _Certain:
+    """Granted locks, and granted updates to Locked that nothing else could make of a Queued container."""
+    operations = timeline.operations
+    found = _granted_locks(timeline)
+    for number in timeline.of("update"):
+        operation = operations[number]
+        if operation.type != "ok" or asked_state(operation) != "Locked" or not timeline.alone(operation):
+            continue
+        calm = timeline.calm_before(operation)
+        if calm is not None and calm.state == "Queued":
+            found.append(number)
+    return _Certain(timeline, found)
 
 
 def _granted_locks(timeline: Timeline) -> list[int]:
@@ -214,16 +241,18 @@ def _answer_complete(index: Index, findings: Findings, timeline: Timeline, numbe
 
 
 def _record_names_holder(index: Index, findings: Findings, timeline: Timeline, number: int) -> None:
-    """LOCK-1: what a read shows of the holder while it is Locked or Running."""
+    """LOCK-1, STATE-3: what a record shows of the holder while it is Locked or Running."""
     operations = index.operations
     operation = operations[number]
-    if shown(operation, "state") not in {"Locked", "Running"}:
+    state = shown(operation, "state")
+    if state not in {"Locked", "Running"}:
         return
-    findings.judged["LOCK-1"] += 1
+    requirement = "LOCK-1" if state == "Locked" else "STATE-3"
+    findings.judged[requirement] += 1
     for name in ("locked_by_uuid", "auth_uuid"):
         if shown(operation, name) is None:
-            text = f"{told(index, number)} shows state {shown(operation, 'state')} and no {name}"
-            findings.accuse(timeline, "LOCK-1", text, number)
+            text = f"{told(index, number)} shows state {state} and no {name}"
+            findings.accuse(timeline, requirement, text, number)
             return
     calm = timeline.calm(operation)
     if calm is None or calm.lock is None or timeline.refused_between(calm.start, operation) is not None:
@@ -232,9 +261,8 @@ def _record_names_holder(index: Index, findings: Findings, timeline: Timeline, n
     holder, mine = shown(operation, "locked_by_uuid"), index.holder(lock)
     if is_dispatch(lock) and lock.token in index.header.tokens and isinstance(holder, str) and holder != mine:
         text = f"{told(index, number)} shows locked_by_uuid {holder}; {told(index, calm.lock)} had locked it for {mine}"
-        findings.accuse(timeline, "LOCK-1", text, calm.lock, number)
+        findings.accuse(timeline, requirement, text, calm.lock, number)
 
 
-def _shows_count(index: Index, number: int) -> bool:
-    operation = index.operations[number]
-    return operation.op in {"get", "create"} and operation.type == "ok" and shown(operation, "lock_count") is not UNSET
+def _shows_count(operation: Operation) -> bool:
+    return operation.type == "ok" and isinstance(shown(operation, "lock_count"), int)

@@ -176,7 +176,7 @@ _ALL = (
     ),
     Invariant(
         "owner_recorded",
-        ("LOCK-1", "LOCK-5"),
+        ("LOCK-1", "LOCK-5", "STATE-3"),
         "While a container is Locked or Running its record names the token that locked it and an auth. At level "
         "arvados the answers to lock and unlock show both, with uuid, state and priority.",
         locks.owner_recorded,

@@ -5,6 +5,7 @@ from typing import Any
 from msgspec import UNSET
 
 from harness.check.index import Index
+from harness.check.invariants.auths import first_readings
 from harness.check.invariants.findings import Findings, culprit_of, told
 from harness.check.timeline import Calm, Timeline, asked_state, ends_at, is_dispatch, needs, shown
 from harness.contract import STATES, TRANSITIONS
@@ -49,28 +50,34 @@ def legal_transitions(index: Index) -> Findings:
 
 
 def transition_granted(index: Index) -> Findings:
-    """STATE-3: what the table lets the locking token do is granted. LOCK-1: as is a lock of a Queued container."""
+    """STATE-3: what the table lets a lock's holder do is granted. LOCK-1: as is a lock of a Queued container."""
     findings = Findings()
     locks_work = any(one.op == "lock" and one.type == "ok" for one in index.operations)
     for timeline in index.timelines:
+        auths = first_readings(timeline)
         for number in timeline.of("lock", "update"):
             operation = index.operations[number]
             if operation.type == "ok":
                 calm = timeline.calm_before(operation)
             else:
                 calm = timeline.calm(operation) if operation.outcome in _TURNED_AWAY else None
-            if calm is None or calm.state is None or not is_dispatch(operation):
+            if calm is None or calm.state is None:
                 continue
+            basis = [calm.since] if calm.lock is None else [calm.lock, calm.since]
+            due = False
             if operation.op == "lock":
-                requirement = "LOCK-1" if locks_work and _lock_due(timeline, operation, calm) else None
-            else:
-                requirement = "STATE-3" if _update_due(index, operation, calm) else None
-            if requirement is None:
+                due = locks_work and is_dispatch(operation) and _lock_due(timeline, operation, calm)
+            elif is_dispatch(operation):
+                due = _update_due(index, operation, calm)
+            elif operation.secret in auths:
+                basis = [auths[operation.secret], calm.since]
+                due = _completion_due(timeline, operation, calm, index.operations[basis[0]])
+            if not due:
                 continue
+            requirement = "LOCK-1" if operation.op == "lock" else "STATE-3"
             findings.judged[requirement] += 1
             if operation.type != "ok":
                 text = f"{told(index, number)} was {operation.outcome} although the container was {calm.state}"
-                basis = [calm.since] if calm.lock is None else [calm.lock, calm.since]
                 findings.accuse(timeline, requirement, text, *basis, number)
     return findings
 
@@ -185,6 +192,13 @@ def _update_due(index: Index, operation: Operation, calm: Calm) -> bool:
     fits = operation.run_auth == (run_auth if has_run_auth else None)
     bare_cancel = target == "Cancelled" and operation.run_auth is None
     return lock.op == "lock" and index.holder(lock) == index.holder(operation) and (fits or bare_cancel)
+
+
+def _completion_due(timeline: Timeline, operation: Operation, calm: Calm, reading: Operation) -> bool:
+    """Whether an update asks for nothing but Complete, with the auth of the lock under which the container runs."""
+    asked = set(operation.sent or {}) == {"state"} and asked_state(operation) == "Complete"
+    ended = timeline.enders.within(reading.invoke_ns, operation.invoke_ns - 1)
+    return asked and calm.state == "Running" and not ended
 
 
 def _certainly_other(index: Index, timeline: Timeline, operation: Operation, name: str, value: Any) -> bool:
