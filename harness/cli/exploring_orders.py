@@ -18,14 +18,14 @@ from harness.contract import Level
 from harness.drive.crew import HarnessFault
 from harness.drive.line import TargetLost
 from harness.drive.target import OpenTarget, TargetRefused, connected
-from harness.explore.asgi import STRATEGIES, AsgiRun, AsgiSearch, replay, search_interleavings
+from harness.explore.asgi import STRATEGIES, AsgiRun, AsgiSearch, replay, search_interleavings, smallest_race
 from harness.explore.asgi_line import BadAppError, load_app
 from harness.explore.counterexample import programs_text
 from harness.explore.model_line import open_model
 from harness.explore.orders import OrderSearch, search_orders
 from harness.explore.player import in_order, player
 from harness.explore.sessions import SessionSearch, search_sessions
-from harness.explore.shrink import REPLAYS, Shrunk, shrink
+from harness.explore.shrink import REPLAYS, CannotShrinkError, Shrunk, shrink
 from harness.model import Rules
 from harness.scenario import Scenario, ScenarioError
 from harness.scenario.loader import load, load_text
@@ -52,6 +52,9 @@ def explore_orders(chosen: dict[str, Any]) -> int:
     except (TargetRefused, TargetLost, BadAppError) as error:
         click.echo(f"error: {error}", err=True)
         return UNREACHABLE
+    except CannotShrinkError as error:
+        click.echo(f"inconclusive: {error}", err=True)
+        return INCONCLUSIVE
     except HarnessFault as fault:
         click.echo(f"fault of the harness: {fault}", err=True)
         return HARNESS_FAULT
@@ -155,9 +158,13 @@ def _explore_asgi(scenario: Scenario, spec: str, chosen: dict[str, Any]) -> int:
     strategy = chosen["strategy"]
     if strategy is not None and strategy not in STRATEGIES:
         raise click.UsageError(f"no strategy {strategy[:40]!r}; want one of {', '.join(STRATEGIES)}")
-    run = AsgiRun(
-        scenario, load_app(spec), _asgi_tokens(chosen), chosen["level"], progress=_on_terminal(_asgi_progress)
-    )
+    make_app, tokens = load_app(spec), _asgi_tokens(chosen)
+    progress = _on_terminal(_asgi_progress)
+
+    def make_run(one: Scenario) -> AsgiRun:
+        return AsgiRun(one, make_app, tokens, chosen["level"], progress=progress)
+
+    run = make_run(scenario)
     if chosen["replay"] is not None:
         return _replay_asgi(run, chosen["replay"])
     found = search_interleavings(
@@ -170,13 +177,34 @@ def _explore_asgi(scenario: Scenario, spec: str, chosen: dict[str, Any]) -> int:
     if not found.broken:
         click.echo("every run within the bound was made: none violates" if found.exhausted else "no run violates")
         return CONFORMS
+    path = scenario.path
+    if not scenario.fleets:
+        path, found = _smallest_race(scenario, found, make_run, chosen)
     click.echo(
         f"violates {', '.join(sorted(found.broken))}, found by {found.strategy}, {found.deviations} choices away from "
         f"asyncio's own order, {found.replayed} of {REPLAYS} replays violate again:\n{found.message}\n\n"
-        f"{found.interleaving}\n\n"
-        f"the same run again: lockrace explore {scenario.path} --target asgi:{spec} --replay {found.replay}"
+        f"{found.interleaving}\n\nthe same run again: "
+        f"lockrace explore {path} --target asgi:{spec} --level {chosen['level']} --replay {found.replay}"
     )
     return VIOLATION
+
+
+def _smallest_race(
+    scenario: Scenario, found: AsgiSearch, make_run: Callable[[Scenario], AsgiRun], chosen: dict[str, Any]
+) -> tuple[Path, AsgiSearch]:
+    """The file of the smallest scenario that still violates, and the run of it that does."""
+    rules = Rules(chosen["level"], chosen["max_dispatch_attempts"])
+    try:
+        shrunk = asyncio.run(smallest_race(scenario, found, make_run, rules, chosen["seed"]))
+    except CannotShrinkError:
+        return scenario.path, found
+    again = search_interleavings(make_run(shrunk.scenario), seed=chosen["seed"], runs=chosen["runs"])
+    _clear()
+    if not again.broken:
+        return scenario.path, found
+    path = save(shrunk.text, chosen["out"])
+    click.echo(f"\n{shrunk.text}\nsaved as {path}; play it: lockrace run {path}\n")
+    return path, again
 
 
 def _replay_asgi(run: AsgiRun, text: str) -> int:

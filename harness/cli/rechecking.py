@@ -25,7 +25,7 @@ def recheck(paths: Sequence[Path], known: Known) -> int:
         try:
             history = read_history(path)
         except HistoryError as error:
-            raise click.ClickException(str(error)) from None
+            raise click.UsageError(str(error)) from None
         verdict = check(history)
         result.level = history.header.level
         result.target = history.header.target or "recorded"

@@ -118,11 +118,14 @@ def report_on(plans: Sequence[Plan], chosen: dict[str, Any], seed: int) -> int:
     )
     screen = Screen("quiet" if chosen.get("quiet") else "normal")
     try:
-        result = asyncio.run(_interruptible(run(plans, target, options, screen)))
+        result = asyncio.run(interruptible(run(plans, target, options, screen)))
     except HarnessFault as fault:
         result = RunResult(target.name, options.level, seed, "", fault=str(fault), out=options.out)
     finally:
         screen.close()
+    if result.unreachable is not None and not result.results:
+        click.echo(result.unreachable, err=True)
+        return exit_code(result)
     look = look_for(sys.stdout)
     if any(one.verdict.violations for one in result.results):
         write(sys.stdout, "\n" + failure_report(result, look))
@@ -130,7 +133,7 @@ def report_on(plans: Sequence[Plan], chosen: dict[str, Any], seed: int) -> int:
     return exit_code(result)
 
 
-async def _interruptible(work: Any) -> RunResult:
+async def interruptible(work: Any) -> RunResult:
     """Treat SIGTERM as Ctrl-C: what was finished is reported."""
     task = asyncio.ensure_future(work)
     with contextlib.suppress(NotImplementedError):

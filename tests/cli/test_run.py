@@ -1,0 +1,205 @@
+"""What a user types, what they see, and the exit code that their CI reads."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import SHARED, STRANGER, Lockrace, Served
+
+RACES = Path(__file__).parents[2] / "scenarios" / "races"
+
+
+def test_the_documented_race_is_a_known_race_reproduced(lockrace: Lockrace) -> None:
+    done = lockrace("run", "--select", "stolen_lock")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "stolen_lock: known race, reproduced in 1 of 1 run" in done.stdout
+
+
+def test_a_mutant_is_a_violation_with_a_requirement_and_a_replay_that_shows_it_again(lockrace: Lockrace) -> None:
+    done = lockrace("run", "--target", "reference:keep_auth", "--select", "stolen_lock_early_auth")
+    assert done.returncode == 1
+    assert "UNLOCK-3 revoked_auth_dead" in done.stdout
+    (replay,) = {line.split(maxsplit=1)[1] for line in done.stdout.splitlines() if line.startswith("replay ")}
+    again = lockrace(*replay.replace("'", "").split()[1:])
+    assert again.returncode == 1
+    assert "UNLOCK-3 revoked_auth_dead" in again.stdout
+
+
+def test_a_known_race_does_not_hide_a_server_that_never_revokes(lockrace: Lockrace) -> None:
+    done = lockrace("run", "--target", "reference:keep_auth", "--select", "every_interleaving")
+    assert done.returncode == 1
+    assert "stolen_lock: known race, reproduced in 2 of 10 runs" in done.stdout
+    assert "both_hold" in done.stdout  # red in the third order, where the two tokens differ
+
+
+def test_a_server_known_by_url_and_tokens_alone(lockrace: Lockrace, served: Served) -> None:
+    done = lockrace(
+        "run", str(RACES / "two_lockers.race.yaml"), "--target", served.url, "--token", SHARED, "--token2", STRANGER
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "can be seen by others" in done.stderr
+    assert SHARED not in done.stdout + done.stderr
+
+
+def test_tokens_from_a_file_and_from_the_environment(lockrace: Lockrace, served: Served) -> None:
+    what = ("run", str(RACES / "stolen_lock.race.yaml"), "--target", served.url)
+    assert lockrace(*what, "--token-file", str(served.token_file)).returncode == 0
+    done = lockrace(*what, LOCKRACE_TOKEN=SHARED)
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+def test_a_scenario_that_needs_a_token_which_was_not_given_is_left_out_and_said_so(
+    lockrace: Lockrace, served: Served
+) -> None:
+    done = lockrace(
+        "run",
+        "--select",
+        "foreign_unlock,stolen_lock",
+        "--level",
+        "arvados",
+        "--target",
+        served.url,
+        LOCKRACE_TOKEN=SHARED,
+    )
+    assert done.returncode == 0
+    assert "foreign_unlock: it needs the stranger token" in done.stdout
+
+
+def test_a_closed_port_is_exit_4_and_one_clear_line(lockrace: Lockrace) -> None:
+    done = lockrace("run", "--target", "http://127.0.0.1:9", LOCKRACE_TOKEN=SHARED)
+    assert done.returncode == 4
+    told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    assert told == ["http://127.0.0.1:9 cannot be reached: is the server running, and is that its port?"]
+
+
+def test_a_bad_token_is_exit_4_and_says_which(lockrace: Lockrace, served: Served) -> None:
+    done = lockrace("run", "--target", served.url, LOCKRACE_TOKEN="nobodys")
+    assert done.returncode == 4
+    assert "refused the shared token (401)" in done.stdout + done.stderr
+    done = lockrace("run", "--target", served.url, LOCKRACE_TOKEN=SHARED, LOCKRACE_TOKEN2="nobodys")
+    assert done.returncode == 4
+    assert "refused the stranger token (401)" in done.stdout + done.stderr
+
+
+def test_a_broken_scenario_is_exit_2_with_a_caret_and_nothing_runs(lockrace: Lockrace, tmp_path: Path) -> None:
+    text = (RACES / "stolen_lock.race.yaml").read_text()
+    (tmp_path / "broken.race.yaml").write_text(text.replace("expect: granted", "expect: grantd", 1))
+    done = lockrace("run", "broken.race.yaml")
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("broken.race.yaml:15:")
+    assert 'did you mean "granted"?' in lines[0]
+    assert lines[2].strip() == "^"
+    assert not (tmp_path / "lockrace-out").exists()
+
+
+def test_nothing_selected_is_exit_5_with_a_near_name(lockrace: Lockrace) -> None:
+    done = lockrace("run", "--select", "stolen_lok")
+    assert done.returncode == 5
+    assert "did you mean stolen_lock?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("rnu",), "did you mean run?"),
+        (("run", "--target", "reference:kep_auth"), "did you mean keep_auth?"),
+        (("run", "--target", "ftp://x"), "is no target"),
+        (("run", "--target", "http://127.0.0.1:9"), "LOCKRACE_TOKEN"),
+        (("run", "--budget", "soon"), "is no time"),
+        (("run", "no_such_file.race.yaml"), "does not exist"),
+        (("replay", "stolen_lok:a_lock"), "did you mean stolen_lock?"),
+        (("replay", "stolen_lock:a_lock"), "leaves out"),
+        (("replay", "one two"), "no replay text"),
+        (("explain", "LOCK-33"), "did you mean LOCK-3?"),
+    ],
+)
+def test_wrong_usage_is_exit_2_and_says_what_instead(lockrace: Lockrace, words: tuple[str, ...], hint: str) -> None:
+    done = lockrace(*words)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert hint in done.stderr
+
+
+def test_recheck_gives_the_same_verdict_from_the_file_alone(lockrace: Lockrace, tmp_path: Path) -> None:
+    assert (
+        lockrace("run", "--target", "reference:keep_auth", "--select", "stolen_lock_early_auth,stolen_lock").returncode
+        == 1
+    )
+    folder = tmp_path / "lockrace-out" / "histories"
+    bad = lockrace("recheck", str(folder / "stolen_lock_early_auth.jsonl"))
+    assert bad.returncode == 1
+    assert "UNLOCK-3 revoked_auth_dead" in bad.stdout
+    good = lockrace("recheck", str(folder / "stolen_lock.jsonl"))
+    assert good.returncode == 0
+    assert "known race, reproduced" in good.stdout
+
+
+def test_recheck_refuses_a_malformed_line_with_its_place(lockrace: Lockrace, tmp_path: Path) -> None:
+    (tmp_path / "h.jsonl").write_text('{"format": 1, "kind": "lockrace-history"}\n{"op": "lock"}\n')
+    done = lockrace("recheck", "h.jsonl")
+    assert done.returncode == 2
+    assert "h.jsonl:2:" in done.stderr
+
+
+def test_every_history_names_two_processes_where_requests_go_out_together(lockrace: Lockrace, tmp_path: Path) -> None:
+    assert lockrace("run", "--select", "two_lockers").returncode == 0
+    lines = (tmp_path / "lockrace-out" / "histories" / "two_lockers.jsonl").read_text().splitlines()[1:]
+    assert len({one["pid"] for one in map(json.loads, lines) if one.get("step")}) >= 2
+
+
+def test_settings_come_from_option_environment_and_file_and_it_is_said_which_won(
+    lockrace: Lockrace, tmp_path: Path
+) -> None:
+    (tmp_path / "lockrace.toml").write_text('level = "arvados"\n[run]\nbudget = "9s"\ntimeout = 7.0\n')
+    done = lockrace("run", "--show-config", "--timeout", "3", LOCKRACE_TARGET="reference:keep_auth")
+    shown = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()}
+    assert shown["--level"] == ["arvados", "lockrace.toml"]
+    assert shown["--budget"] == ["9s", "lockrace.toml"]
+    assert shown["--timeout"] == ["3.0", "option"]
+    assert shown["--target"] == ["reference:keep_auth", "environment"]
+    assert shown["--keep"] == ["False", "default"]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("[run]\nbudgt = 1\n", "did you mean budget?"),
+        ("run = 3\n", "write [run]"),
+        ("token = 'x'\n", "is a secret"),
+        ("= 3", "lockrace.toml: "),
+    ],
+)
+def test_a_file_of_settings_that_cannot_be_meant(lockrace: Lockrace, tmp_path: Path, text: str, hint: str) -> None:
+    (tmp_path / "lockrace.toml").write_text(text)
+    done = lockrace("run", "--show-config")
+    assert done.returncode == 2
+    assert hint in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("LOCK-3", "exactly one is granted"),
+        ("single_winner", "an invariant of level must"),
+        ("stolen_lock", "a known race"),
+        ("keep_auth", "a mutant of the reference server"),
+        ("two_lockers", "lockrace run --select two_lockers"),
+        ("3", "exit code 3"),
+        ("inconclusive", "never green"),
+    ],
+)
+def test_explain_tells_every_kind_of_name(lockrace: Lockrace, name: str, told: str) -> None:
+    done = lockrace("explain", name)
+    assert done.returncode == 0
+    assert told in " ".join(done.stdout.split())
+
+
+def test_list_and_lint_of_everything_shipped(lockrace: Lockrace) -> None:
+    done = lockrace("list", "--select", "race")
+    assert done.returncode == 0
+    assert "stolen_lock" in done.stdout
+    done = lockrace("lint")
+    assert done.returncode == 0
+    assert "0 broken" in done.stdout
