@@ -106,7 +106,8 @@ class _Office:
         self._tell(Armed(number))
 
     def _tell(self, report: FromDispatcher) -> None:
-        self._connection.send_bytes(encode(report))
+        with contextlib.suppress(OSError):  # the conductor has gone: its closed end is what ends us
+            self._connection.send_bytes(encode(report))
 
 
 async def _exchange(client: httpx.AsyncClient, request: Request, timeout_s: float, gate: Gate | None) -> Reply:
