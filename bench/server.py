@@ -1,10 +1,9 @@
 """How fast the reference server is: lock+unlock pairs a second, by store, workers and clients, in one table.
 
-    python bench/server.py [--seconds 3] [--clients 10 100] [--kills 50]
+    python bench/server.py [--seconds 3] [--clients 10 100] [--only PostgreSQL]
 
 Every client has a connection and a container of its own and does nothing but lock and unlock it; a call's time is
-from its first byte sent to its last byte read. The clients share the machine with the server. With --kills it then
-kills the server so many times under load, restarts it on its database and counts what was lost.
+from its first byte sent to its last byte read. The clients share the machine with the server.
 """
 
 import argparse
@@ -80,9 +79,10 @@ class Client(asyncio.Protocol):
 
 
 def start(case: Case) -> tuple[subprocess.Popen[str], str]:
+    options = ["--end-with-stdin", "--max-dispatch-attempts", "1000"]
+    options += ["--database", case.database, "--workers", str(case.workers)]
     server = subprocess.Popen(
-        [sys.executable, "-m", "reference_server", "--end-with-stdin", "--database", case.database]
-        + ["--workers", str(case.workers), "--max-dispatch-attempts", "1000"],
+        [sys.executable, "-m", "reference_server", *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"LOCKRACE_TOKEN": TOKEN, "LOCKRACE_TOKEN2": "other", "LOCKRACE_ADMIN_TOKEN": "admin"},

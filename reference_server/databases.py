@@ -6,7 +6,6 @@ from urllib.parse import parse_qsl, urlsplit
 from reference_server.options import UsageError
 from reference_server.stores import Store
 from reference_server.stores.memory import MemoryStore
-from reference_server.stores.postgres import PostgresStore
 from reference_server.stores.sqlite import MOST_IN_A_COMMIT, SqliteStore
 
 
@@ -19,6 +18,8 @@ def store_of(database: str) -> Store:
     if database == "memory:":
         return MemoryStore()
     if database.startswith(("postgresql://", "postgres://")):
+        from reference_server.stores.postgres import PostgresStore  # noqa: PLC0415  only who asks for it waits for it
+
         return PostgresStore(database)
     if "://" in database and not database.startswith("sqlite:///"):
         raise UsageError(

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import trustme
-
 
 @dataclass(frozen=True)
 class Certificate:
@@ -21,6 +19,8 @@ class Certificate:
 @contextmanager
 def self_made_certificate(host: str) -> Iterator[Certificate]:
     """A certificate for `host` and the loopback names, signed by an authority of its own, gone after the context."""
+    import trustme  # noqa: PLC0415  only who asks for it waits for it
+
     authority = trustme.CA(organization_name="lockrace reference server")
     issued = authority.issue_cert(*dict.fromkeys([host, "localhost", "127.0.0.1", "::1"]))
     with tempfile.TemporaryDirectory(prefix="lockrace-tls-", ignore_cleanup_errors=True) as folder:

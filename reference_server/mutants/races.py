@@ -9,12 +9,15 @@ import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, cast
 
 from reference_server.mutants.catalogue import mutant
 from reference_server.places import Change as ChangePlace
 from reference_server.rules import Call, Change, Decision, Rule, cannot_lock
 from reference_server.stores import Store
-from reference_server.stores.postgres import PostgresStore
+
+if TYPE_CHECKING:
+    from reference_server.stores.postgres import PostgresStore
 
 COMPANY_S = 0.2
 Pause = Callable[[str], Awaitable[object]]
@@ -149,8 +152,9 @@ def read_committed(faithful: ChangePlace) -> ChangePlace:
     """Lock reads and writes in one transaction of the weaker isolation, which does not hold the row still."""
 
     async def change(store: Store, uuid: str, rule: Rule, call: Call) -> Decision | None:
-        if call.verb != "lock" or not isinstance(store, PostgresStore):
+        if call.verb != "lock" or store.kind != "postgresql":
             return await faithful(store, uuid, rule, call)
+        store = cast("PostgresStore", store)
         async with store.connection() as connection, connection.transaction(isolation="read_committed"):
             return await store.change_unguarded(connection, uuid, lambda row: rule(row, call))
 

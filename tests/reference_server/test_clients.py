@@ -171,7 +171,9 @@ def test_the_request_id_comes_back_and_stands_in_errors(wire):
 
 def test_a_head_has_no_body(wire):
     uuid = wire.create()
-    wire.send(f"HEAD /arvados/v1/containers/{uuid} HTTP/1.1\nHost: x\nAuthorization: Bearer {SHARED}\nConnection: close\n")
+    wire.send(
+        f"HEAD /arvados/v1/containers/{uuid} HTTP/1.1\nHost: x\nAuthorization: Bearer {SHARED}\nConnection: close\n"
+    )
     answer = wire.file.read()
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.endswith(b"\r\n\r\n")

@@ -125,12 +125,8 @@ def test_a_listing_by_pages_of_uuids_misses_none_while_others_leave(database, ru
         ([["state", "=", "queued"]], []),
     ],
 )
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql", "memory"])
-def test_filters_mean_the_same_on_every_store(kind, conditions, expected, run, request, tmp_path):
-    url = {"sqlite": lambda: str(tmp_path / "one.sqlite"), "memory": lambda: "memory:"}
-    database = url[kind]() if kind in url else request.getfixturevalue("postgres_url")
-
-    async def scenario() -> None:
+def test_filters_mean_the_same_on_every_store(conditions, expected, run, tmp_path, postgres_url):
+    async def scenario(database: str) -> None:
         async with serving(database) as caller:
             uuids = [await caller.create(priority=priority) for priority in (10, 0, 9)]
             asked = filters(["uuid", "in", uuids], *conditions)
@@ -138,7 +134,8 @@ def test_filters_mean_the_same_on_every_store(kind, conditions, expected, run, r
             assert [item["priority"] for item in page["items"]] == expected
             assert page["items_available"] == len(expected)
 
-    run(scenario())
+    for database in (str(tmp_path / "one.sqlite"), postgres_url, "memory:"):
+        run(scenario(database))
 
 
 @pytest.mark.parametrize("order", ["locked_by_uuid", "locked_by_uuid desc", "priority,uuid desc"])
@@ -196,7 +193,9 @@ def test_dead_and_missing_tokens_come_before_anything_else(database, run):
                 answers = [
                     await nobody("POST", "containers/nothing/lock"),
                     await nobody("GET", "containers", params={"filters": "not JSON"}),
-                    await nobody("PUT", "containers/nothing", content="{", headers={"Content-Type": "application/json"}),
+                    await nobody(
+                        "PUT", "containers/nothing", content="{", headers={"Content-Type": "application/json"}
+                    ),
                 ]
                 assert [answer.status_code for answer in answers] == [401, 401, 401]
                 assert all(answer.json()["errors"] for answer in answers)
