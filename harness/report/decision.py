@@ -50,6 +50,23 @@ def decide(verdict: Verdict, known: Known = "any", baseline: Baseline | None = N
     return "known race" if reproduced else "conforms"
 
 
+def notes(verdict: Verdict, known: Known = "any", baseline: Baseline | None = None) -> list[str]:
+    """What `decide` went by besides the verdict, a sentence each: entries of the baseline, the end that was wanted."""
+    baseline = baseline or Baseline()
+    seen = {violation.name for violation in verdict.violations}
+    said = [f"the baseline's entry for {name} has expired: renew it or mend the server" for name in baseline.expired]
+    unsure = bool(verdict.inconclusive) or verdict.linearizability == "unknown"
+    stale = frozenset() if unsure else baseline.listed - baseline.expired - seen
+    said += [f"the baseline lists {name}, which did not come: take the entry out" for name in stale]
+    said += [f"{name} is a violation that the baseline lists" for name in seen & (baseline.listed - baseline.expired)]
+    for race in verdict.known_races:
+        if known == "closed" and race.reproduced:
+            said.append(f"{race.id} was reproduced, and --known closed wants it closed")
+        if known == "reproduced" and race.declared and not race.reproduced:
+            said.append(f"{race.id} was not reproduced, and --known reproduced wants it")
+    return sorted(said)
+
+
 def exit_code(result: RunResult) -> int:
     """The exit code of a whole run."""
     if result.interrupted:

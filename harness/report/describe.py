@@ -5,6 +5,8 @@ from typing import Any
 from harness.contract import REQUIREMENTS
 from harness.history import Operation
 
+_MARKDOWN = str.maketrans({**{char: f"\\{char}" for char in "\\|`*_[]"}, "<": "&lt;", ">": "&gt;"})
+
 EVENTS = frozenset({"crash", "pause", "resume", "restart", "barrier"})
 """Operations that are no requests: they have no answer to tell of."""
 
@@ -20,6 +22,11 @@ def harmless(text: str) -> str:
 def shortened(text: str, length: int) -> str:
     """`text`, at most `length` characters; an ellipsis stands for what was cut."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def markdown_cell(text: str) -> str:
+    """`text` as one cell of a Markdown table, whatever is in it."""
+    return shortened(harmless(text), 400).translate(_MARKDOWN)
 
 
 def dispatcher_of(operation: Operation) -> str:

@@ -134,6 +134,11 @@ def requirements_of(run: RunResult) -> list[str]:
     return [name for name, one in REQUIREMENTS.items() if covers(run.level, one.level)]
 
 
+def reasons(result: ScenarioResult) -> list[str]:
+    """Why an instance is inconclusive, or red with no violation to show: a sentence each, at least one."""
+    return [harmless(text) for text in [*result.notes, *result.verdict.inconclusive]] or ["no reason was given"]
+
+
 def replay_command(run: RunResult, result: ScenarioResult, violation: Violation | None = None) -> str:
     """The command that does it again, ready for a shell: the violation's own run where it has a text of its own."""
     text = result.replays.get(violation.run, result.replay) if violation is not None else result.replay

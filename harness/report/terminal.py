@@ -6,7 +6,7 @@ rich, which takes its time: import it where something is about to be printed, no
 
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -32,6 +32,7 @@ from harness.report.summary import (
     families,
     known_races,
     next_commands,
+    reasons,
     relative,
     replay_command,
     requirements_of,
@@ -159,15 +160,13 @@ def _family_detail(family: Family) -> str:
     """What a reader must know of a family that did not simply conform."""
     several = f"{_label_counts(family.labels)}; " if len(family.labels) > 1 else ""
     if family.label == "violation":
-        first = failures(family.results)[0]
-        return f"{several}{', '.join(violated_requirements(family.results))}: {seen_sentence(first.violation)}"
+        found = failures(family.results)
+        if not found:
+            return several + reasons(next(result for result in family.results if result.label == "violation"))[0]
+        return f"{several}{', '.join(violated_requirements(family.results))}: {seen_sentence(found[0].violation)}"
     if family.label == "inconclusive":
-        return several + _reason(next(result for result in family.results if result.label == "inconclusive"))
+        return several + reasons(next(result for result in family.results if result.label == "inconclusive"))[0]
     return several + "; ".join(_race_text(name, *counts) for name, counts in known_races(family.results).items())
-
-
-def _reason(result: ScenarioResult) -> str:
-    return harmless((result.verdict.inconclusive or ["no reason was given"])[0])
 
 
 def _race_text(name: str, reproduced: int, judged: int) -> str:
@@ -288,13 +287,19 @@ def _summary_rows(run: RunResult, html: Path | None) -> Iterable[tuple[str, Rend
         yield "violated", f"none of the {_count(judged, 'requirement')} judged"
     for place, (name, counts) in enumerate(known_races(run.results).items()):
         yield "" if place else "known races", Text(_race_text(name, *counts), STYLES["known race"])
-    unsure = [result for result in run.results if result.label == "inconclusive"]
-    for place, result in enumerate(unsure[:3]):
-        text = f"{result.scenario.name}: {_reason(result)}"
-        yield "" if place else "inconclusive", Text(text, STYLES["inconclusive"])
-    if len(unsure) > 3:
-        yield "", f"and {_count(len(unsure) - 3, 'more scenario')}"
+    yield from _explained("red", [one for one in run.results if one.label == "violation" and one.notes])
+    yield from _explained("excused", [one for one in run.results if one.label == "baseline"])
+    yield from _explained("inconclusive", [one for one in run.results if one.label == "inconclusive"])
     yield from _ends(run, html)
+
+
+def _explained(name: str, some: Sequence[ScenarioResult], most: int = 3) -> Iterable[tuple[str, RenderableType]]:
+    """The first few of some scenarios, each with the reason for its label."""
+    for place, result in enumerate(some[:most]):
+        text = f"{result.scenario.name}: {reasons(result)[0]}"
+        yield "" if place else name, Text(text, STYLES[result.label])
+    if len(some) > most:
+        yield "", f"and {_count(len(some) - most, 'more scenario')}"
 
 
 def _ends(run: RunResult, html: Path | None) -> Iterable[tuple[str, RenderableType]]:

@@ -156,9 +156,10 @@ def _telling(operations: Sequence[Operation], violation: Violation) -> set[int]:
     if violation.source != "clause":
         return set(violation.operations)
     words = set(_WORD.findall(violation.message))
+    steps = {word.partition(".")[0] for word in words}
 
     def named(operation: Operation) -> bool:
-        if operation.step in words or (operation.op == "use" and operation.token in words):
+        if operation.step in steps or (operation.op == "use" and operation.token in words):
             return True
         return operation.op == "lock" and operation.type == "ok" and dispatcher_of(operation) in words
 

@@ -23,6 +23,7 @@ from harness.report.summary import (
     failures,
     families,
     known_races,
+    reasons,
     replay_command,
     requirements_of,
     violated_requirements,
@@ -74,35 +75,34 @@ def _fitting(run: RunResult, found: list[Failure], whole: bool) -> str:
 
 
 def _page(run: RunResult, found: list[Failure], whole: bool, limits: Limits) -> str:
-    shown = found[: limits.failures]
-    script, style = _source("script.js"), _source("style.css")
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            run=run,
-            whole=whole,
-            title=shown[0].violation.requirement + " in " + shown[0].result.scenario.name if not whole else run.target,
-            cases=[_case(run, one, number, limits) for number, one in enumerate(shown, start=1)],
-            more_cases=[_in_a_line(one) for one in found[limits.failures :][:200]],
-            more_cases_count=max(0, len(found) - limits.failures),
-            families=[_family(family, limits) for family in families(run.results)],
-            counts=Family("", tuple(run.results)).labels,
-            totals=Family("", tuple(run.results)),
-            requirements=_requirements(run),
-            races=known_races(run.results),
-            unsure=[
-                (one.scenario.name, one.verdict.inconclusive or ["no reason was given"])
-                for one in run.results
-                if one.label == "inconclusive"
-            ][:100],
-            settings=sorted((str(name), str(value)) for name, value in run.settings.items()),
-            script=script,
-            style=style,
-            script_hash=_hash(script),
-            style_hash=_hash(style),
-        )
+    shown, rest = found[: limits.failures], found[limits.failures :]
+    everything = Family("", tuple(run.results))
+    one = shown[0] if shown and not whole else None
+    return rendered(
+        "page.html.j2",
+        run=run,
+        whole=whole,
+        title=f"{one.violation.requirement} in {one.result.scenario.name}" if one else run.target,
+        cases=[_case(run, case, number, limits) for number, case in enumerate(shown, start=1)],
+        more_cases=[_in_a_line(case) for case in rest[:200]],
+        more_cases_count=len(rest),
+        families=[_family(family, limits) for family in families(run.results)],
+        counts=everything.labels,
+        totals=everything,
+        requirements=_requirements(run),
+        races=known_races(run.results),
+        unsure=[
+            (result.scenario.name, reasons(result)) for result in everything.results if result.label == "inconclusive"
+        ][:100],
+        settings=sorted((str(name), str(value)) for name, value in run.settings.items()),
     )
+
+
+def rendered(template: str, **context: Any) -> str:
+    """A template's text, with the package's script and style and the policy that lets a browser use no others."""
+    script, style = _source("script.js"), _source("style.css")
+    own = {"script": script, "style": style, "script_hash": _hash(script), "style_hash": _hash(style)}
+    return _environment().get_template(template).render(**own, **context)
 
 
 def _case(run: RunResult, found: Failure, number: int, limits: Limits) -> dict[str, Any]:
