@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import detangle
@@ -26,7 +27,10 @@ from harness.drive.stage import Actor, Stage
 from harness.drive.target import Caller, Endpoint, OpenTarget
 from harness.explore.asgi_line import AsgiApp, AsgiLine, Clock, Lifespan
 from harness.explore.player import Broken, Played, judge, shape
+from harness.explore.sessions import search_sessions
+from harness.explore.shrink import Shrunk, shrink
 from harness.history import Facts, Header, History
+from harness.model import Rules
 from harness.scenario import Scenario, Step
 from harness.scenario.precedence import predecessors
 from harness.wire import Call
@@ -41,6 +45,7 @@ STRATEGIES: dict[str, Callable[[int], Strategy]] = {
 """By name, from a seed. `exhaustive` follows every run that departs from asyncio's order at most twice."""
 
 _LINES_SHOWN = 24
+_FEWEST_RUNS, _MOST_RUNS = 40, 400  # to see whether a smaller scenario still violates
 _STEPS_LIMIT = 50_000  # of the loop in one run: beyond it the server is taken to go round in circles
 _SALT = bytes(16)  # hashes of secrets must be the same in every run; none of them leaves this process
 
@@ -88,6 +93,7 @@ class AsgiRun:
         self._before = {step: others for step, others in predecessors(scenario).items() if others}
         self._kinds: dict[frozenset[str], type[ViolationFound]] = {}
         self._started = time.monotonic()
+        self._violated = False
 
     @property
     def names(self) -> list[str]:
@@ -97,11 +103,12 @@ class AsgiRun:
     async def __call__(self) -> None:
         """One run on the running loop; raises ViolationFound."""
         played = await self._play()
-        self.found.runs += 1
-        self.found.rows[played.row()] += 1
-        self.found.seconds = time.monotonic() - self._started
-        if self._progress is not None:
-            self._progress(self.found)
+        if not self._violated:  # what follows a violation only shrinks and replays it
+            self.found.runs += 1
+            self.found.rows[played.row()] += 1
+            self.found.seconds = time.monotonic() - self._started
+            if self._progress is not None:
+                self._progress(self.found)
         if broken := played.broken:
             kind = self._kinds.setdefault(
                 frozenset(broken), type(f"Violation{len(self._kinds)}", (ViolationFound,), {})
@@ -109,6 +116,7 @@ class AsgiRun:
             told = (one.message for one in played.verdict.violations if one.name in broken)
             error = kind("; ".join(told))
             error.broken = broken
+            self._violated = True
             raise error
 
     async def _play(self) -> Played:
@@ -192,9 +200,18 @@ class _Race:
 
 
 def search_interleavings(
-    run: AsgiRun, strategy: str | None, *, seed: int = 0, runs: int = 10_000, budget_s: float | None = None
+    run: AsgiRun,
+    strategy: str | None = None,
+    *,
+    seed: int = 0,
+    runs: int = 10_000,
+    budget_s: float | None = None,
+    shrinks: bool = True,
 ) -> AsgiSearch:
-    """Run until one violates, the runs or the budget are spent, or the strategy has no more. Not inside a loop."""
+    """Run until one violates, the runs or the budget are spent, or the strategy has no more. Not inside a loop.
+
+    A violation is shrunk to the fewest choices away from asyncio's own order, unless `shrinks` is false.
+    """
     named = STRATEGIES[strategy](seed) if strategy else Portfolio([FIFO(), *(one(seed) for one in STRATEGIES.values())])
     try:
         stats = detangle.explore(
@@ -205,6 +222,7 @@ def search_interleavings(
             max_duration=budget_s,
             database="",
             name=strategy or "all",
+            shrink=shrinks,
             max_steps=_STEPS_LIMIT,
         )
         run.found.exhausted = stats.exhausted
@@ -215,7 +233,6 @@ def search_interleavings(
 
 def _report(run: AsgiRun, report: detangle.BugReport) -> None:
     found = run.found
-    found.runs = report.runs
     found.strategy, found.replay, found.deviations = report.strategy, report.token, report.deviations
     found.broken, found.message = _what(report.failure)
     found.interleaving = _interleaving(run, report.trace.render(limit=0)) if report.trace is not None else ""
@@ -226,9 +243,13 @@ def _report(run: AsgiRun, report: detangle.BugReport) -> None:
 def _interleaving(run: AsgiRun, trace: str) -> str:
     """The lines of a trace in which a dispatcher goes on, and where the server awaited then."""
     names = "|".join(re.escape(name) for name in run.names)
-    theirs = re.compile(rf"^[\s*]*\d+\s+\S+\s+(?:{names})\s")
-    here = f"{Path(__file__).parent.name}/{Path(__file__).name}"
-    lines = [line for line in trace.splitlines() if theirs.match(line) and (here not in line or "is " in line)]
+    theirs = re.compile(rf"[\s*]*\d+\s+\S+\s+(?:{names})\s")
+    here = re.compile(rf"\s+\S*{re.escape(Path(__file__).name)}:\d+\b.*")
+    lines = [
+        here.sub("", line)
+        for line in trace.splitlines()
+        if theirs.match(line) and (" note " in line or not here.search(line))
+    ]
     return "\n".join(lines[:_LINES_SHOWN])
 
 
@@ -248,3 +269,23 @@ def replay(run: AsgiRun, text: str) -> Broken:
     """What the run that `text` describes violates, if anything. Raises ValueError for a text that describes none."""
     result = detangle.replay(run, text, raise_on_failure=False)
     return _what(result.failure)[0] if result.failure is not None else {}
+
+
+async def smallest_race(
+    scenario: Scenario, found: AsgiSearch, make_run: Callable[[Scenario], AsgiRun], rules: Rules, seed: int = 0
+) -> Shrunk:
+    """The smallest scenario of which some interleaving violates the same, as a race that any server can be given.
+
+    Raises CannotShrinkError.
+    """
+    runs = min(_MOST_RUNS, max(_FEWEST_RUNS, 4 * found.runs))
+
+    async def on_target(candidate: Scenario) -> Broken:
+        run = make_run(candidate)
+        search = partial(search_interleavings, run, seed=seed, runs=runs, shrinks=False)
+        return (await asyncio.to_thread(search)).broken  # a loop of its own, which this one may not hold
+
+    async def on_model(candidate: Scenario) -> Broken:
+        return (await search_sessions(candidate, rules)).broken
+
+    return await shrink(scenario, None, found.broken, on_target, on_model, most=60)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from harness.contract import LEVELS, OUTCOMES, REQUIREMENTS, STATES, Level, covers
-from harness.explore.document import scenario_text
+from harness.explore.document import ANSWERS, scenario_text
 from harness.explore.programs import CRASH, LOSE, Local, Protocol, World, after_move, moves
 from harness.model import Container, Rules
 
@@ -74,7 +74,7 @@ def programs_text(programs: tuple[tuple[str, ...], ...], level: Level) -> str:
     """A scenario of dispatchers that run programs, in every order; it forbids nothing beyond the contract."""
     order = tuple(Done(index, name) for index, program in enumerate(programs) for name in program)
     sessions: dict[str, list[dict[str, Any]]] = {}
-    for one in _named(order, [[]] * len(order)):
+    for one in _named(order, [ANSWERS] * len(order)):
         sessions.setdefault(one.session, []).append(one.step)
     document = {
         "format": 1,
@@ -84,7 +84,7 @@ def programs_text(programs: tuple[tuple[str, ...], ...], level: Level) -> str:
         "requires": _requires(order, "both_hold", level),
         "given": {"containers": {"c1": "Queued"}, "tokens": dict.fromkeys(sessions, "shared")},
         "sessions": sessions,
-        "schedule": {"every": {"limit": 1_000_000}},
+        "schedule": {"every": {"limit": 100_000}},
     }
     return scenario_text(document)
 
@@ -105,7 +105,7 @@ def _written(order: tuple[Done, ...], what: str, level: Level) -> list[_Written]
 
 
 def _named(order: tuple[Done, ...], expected: list[list[str]]) -> list[_Written]:
-    """Every step with an id of its own, and what it expects; an empty list expects nothing."""
+    """Every step with an id of its own, and what it expects."""
     ids: set[str] = set()
     crashes: dict[int, int] = {}
     written = []
@@ -137,8 +137,6 @@ def _step(done: Done, outcomes: list[str], crashes: int) -> dict[str, Any]:
         return step | {"fault": {"lose": "reply"}, "expect": "indeterminate"}
     if request == "auth":
         step["save"] = "token" if not crashes else f"token_{crashes + 1}"
-    if not outcomes:
-        return step
     return step | {"expect": outcomes[0] if len(outcomes) == 1 else outcomes}
 
 

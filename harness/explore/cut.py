@@ -8,14 +8,12 @@ from typing import Any
 
 import yaml
 
+from harness.explore.document import ANSWERS
 from harness.plan import Order
 from harness.scenario import Scenario
 
 _EVENTS = {"crash", "pause", "barrier"}
 CLAUSE_KINDS = ("always", "never", "sometimes", "eventually")
-
-ANSWERS = ["granted", "refused", "forbidden", "unauthenticated", "missing"]
-"""What a step may always be answered: it stands where a scenario must expect something, and nothing is known."""
 
 Document = dict[str, Any]
 """A scenario file as plain values."""

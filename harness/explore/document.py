@@ -4,6 +4,9 @@ from typing import Any
 
 import yaml
 
+ANSWERS = ["granted", "refused", "forbidden", "unauthenticated", "missing"]
+"""What a step may always be answered: it stands where a scenario must expect something, and nothing is known."""
+
 _WIDE = 10_000  # columns: a step never wraps
 _BLOCKS = 2  # levels of maps that are written as blocks
 _SPACED = ("given", "sessions", "schedule", "outcome", "known_race")

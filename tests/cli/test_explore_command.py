@@ -1,0 +1,162 @@
+"""`lockrace explore` as a user meets it."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from harness.cli import lockrace
+from harness.cli.explore_command import command
+from harness.scenario.loader import load
+
+START = "from harness.cli.explore_command import command; command()"
+RACES = Path(__file__).parents[2] / "scenarios" / "races"
+
+
+def explore(out: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(command, [*arguments, "--out", str(out)])
+
+
+def run(out: Path, *arguments: str) -> Result:
+    """`lockrace run`; main() would turn what the command returns into the exit code."""
+    result = CliRunner().invoke(lockrace, ["run", *arguments, "--out", str(out)], standalone_mode=False)
+    assert result.exception is None, result.output
+    return result
+
+
+def code(result: Result) -> int:
+    return int(result.return_value if result.return_value is not None else result.exit_code)
+
+
+def returned(out: Path, *arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(command, [*arguments, "--out", str(out)], standalone_mode=False)
+    assert result.exception is None, result.output
+    return code(result), result.output
+
+
+def test_stolen_lock_is_found_in_under_two_seconds_from_start_up(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", START, "--out", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert time.monotonic() - begun < 2
+    assert "broken after 5 requests: both_hold" in done.stdout
+    (scenario,) = load(tmp_path / "explored" / "found_stolen_lock.race.yaml")
+    assert scenario.known_race is not None
+    assert scenario.known_race.id == "stolen_lock"
+    assert len(scenario.sessions) == 2
+    assert len(scenario.steps()) == 5
+
+
+def test_run_auth_is_proved_safe(tmp_path: Path) -> None:
+    exit_code, output = returned(tmp_path, "--level", "run_auth", "--dispatchers", "3", "--requests", "3")
+    assert exit_code == 0
+    assert "complete: no order breaks any of them" in output
+    assert not (tmp_path / "explored").exists()
+
+
+def test_without_one_rule_the_race_is_back_and_there_is_no_excuse(tmp_path: Path) -> None:
+    exit_code, output = returned(tmp_path, "--level", "run_auth", "--drop", "needed_for_auth")
+    assert exit_code == 1
+    assert "broken after 2 requests: single_holder" in output
+    (scenario,) = load(tmp_path / "explored" / "found_single_holder.race.yaml")
+    assert scenario.known_race is None
+
+
+def test_fixed_programs_and_other_invariants(tmp_path: Path) -> None:
+    exit_code, output = returned(tmp_path, "--program", "Locked,auth", "--invariant", "single_winner")
+    assert exit_code == 0
+    assert "double_update" in output
+    exit_code, output = returned(tmp_path, "--program", "lock,auth", "--dispatchers", "3")
+    assert (exit_code, "complete" in output) == (0, True)
+
+
+def test_a_budget_that_ends_early_proves_nothing(tmp_path: Path) -> None:
+    exit_code, output = returned(
+        tmp_path, "--level", "run_auth", "--dispatchers", "3", "--requests", "6", "--budget", "0s"
+    )
+    assert exit_code == 3
+    assert "nothing proved" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--drop", "shown_onse", "--level", "run_auth"], "did you mean shown_once?"),
+        (["--drop", "shown_once"], "needs --level run_auth"),
+        (["--calls", "lock,unlok"], "did you mean unlock?"),
+        (["--calls", ","], "no calls given"),
+        (["--invariant", "both_holds"], "did you mean both_hold?"),
+        (["--program", "lock", "--requests", "3"], "leave out --calls and --requests"),
+        (["--program", "lock", "--program", "auth", "--dispatchers", "3"], "2 programs for 3 dispatchers"),
+        (["--budget", "soon"], "want 90s, 5m or 1h"),
+        (["--target", "http://127.0.0.1:1"], "needs a SCENARIO"),
+        (["--target", "asgi:a:b", "--program", "lock", "--strategy", "best"], "want one of random"),
+        ([str(RACES.parent / "conformance" / "transition_table.race.yaml")], "explore takes one scenario"),
+    ],
+)
+def test_wrong_usage_is_told(arguments: list[str], message: str, tmp_path: Path) -> None:
+    result = explore(tmp_path, *arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_a_scenario_on_the_model_is_states_and_ends(tmp_path: Path) -> None:
+    exit_code, output = returned(tmp_path, str(RACES / "every_interleaving.race.yaml"))
+    assert exit_code == 0
+    assert "10 orders are 27 states" in output
+    assert "known race stolen_lock" in output
+
+
+def test_a_race_has_no_orders(tmp_path: Path) -> None:
+    path = tmp_path / "race.race.yaml"
+    path.write_text(
+        (RACES / "every_interleaving.race.yaml").read_text().replace("every: {limit: 100}", "race: {runs: 2}")
+    )
+    result = explore(tmp_path, str(path))
+    assert result.exit_code == 2
+    assert "its steps have no orders to search" in result.output
+
+
+def test_counterexamples_are_fair(tmp_path: Path) -> None:
+    """One found on a mutant fails there and passes on the faithful server, as does what the model found."""
+    scenario = str(RACES / "every_interleaving.race.yaml")
+    exit_code, output = returned(tmp_path, scenario, "--target", "reference:keep_auth")
+    assert exit_code == 1
+    assert "3 orders saved by independence" in output
+    assert "violated again in 3 of 3 replays" in output
+    found = tmp_path / "explored"
+    assert (
+        code(run(tmp_path / "m", str(found / "found_revoked_auth_dead.race.yaml"), "--target", "reference:keep_auth"))
+        == 1
+    )
+    returned(tmp_path)
+    faithful = run(tmp_path / "f", str(found))
+    assert code(faithful) == 0
+    assert "stolen_lock" in faithful.output
+    assert "known race" in faithful.output
+
+
+def test_an_asgi_violation_is_replayed_from_its_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCKRACE_TOKEN", "c" * 40)
+    monkeypatch.setenv("LOCKRACE_TOKEN2", "d" * 40)
+    target = ("--target", "asgi:reference_server.asgi:make_app:check_before_lock")
+    exit_code, output = returned(tmp_path, "--program", "lock,auth", *target)
+    assert exit_code == 1
+    found = str(tmp_path / "explored" / "found_single_winner.race.yaml")
+    text = output.split("--replay ")[1].split()[0]
+    assert returned(tmp_path, found, *target, "--replay", text) == (1, "violates single_winner\n")
+    faithful = ("--target", "asgi:reference_server.asgi:make_app:")
+    assert returned(tmp_path, found, *faithful, "--replay", text) == (0, "the run violates nothing\n")
+
+
+def test_a_server_that_is_not_there_is_unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCKRACE_TOKEN", "c" * 40)
+    exit_code, _ = returned(tmp_path, "--program", "lock", "--target", "http://127.0.0.1:9")
+    assert exit_code == 4
+    exit_code, output = returned(tmp_path, "--program", "lock", "--target", "asgi:no.such:app")
+    assert exit_code == 4
+    assert "No module named" in output
