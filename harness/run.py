@@ -11,12 +11,14 @@ from typing import Any, Protocol
 from harness.check import check
 from harness.check.verdict import Verdict
 from harness.contract import REQUIREMENTS, Level, covers
+from harness.drive.crew import HarnessFault
 from harness.drive.drive import DriveOptions, drive
 from harness.drive.line import TargetLost
 from harness.drive.target import TOKEN_NAMES, OpenTarget, Target, TargetRefused, connected
 from harness.history import History, read_history
 from harness.plan import Plan
-from harness.report.decision import Known, decide
+from harness.report.baseline import BaselineFile
+from harness.report.decision import Known, decide, notes
 from harness.report.result import RunResult, ScenarioResult
 from harness.scenario import Scenario
 
@@ -30,6 +32,7 @@ class RunOptions:
     budget_s: float | None = None  # for all scenarios together
     timeout_s: float = 10.0  # of one request
     known: Known = "any"
+    baseline: BaselineFile | None = None
     max_dispatch_attempts: int | None = None
     keep: bool = False
     fail_fast: bool = False
@@ -71,6 +74,8 @@ async def run(plans: Sequence[Plan], target: Target, options: RunOptions, watche
             await _run_each(chosen, opened, options, result, watcher)
     except (TargetRefused, TargetLost) as error:
         result.unreachable = str(error)
+    except HarnessFault as fault:
+        result.fault = str(fault)
     except asyncio.CancelledError:
         result.interrupted = True
     result.seconds = time.monotonic() - began
@@ -130,20 +135,30 @@ async def _run_one(
     verdict = check(history, plan.scenario)
     if driven.lost is not None:
         verdict.inconclusive.append(driven.lost)
-    one = judged(plan.scenario, history, verdict, options.known, path)
+    one = judged(plan.scenario, history, verdict, path, known=options.known, baseline=options.baseline)
     one.seconds = time.monotonic() - began
     return one, driven.lost
 
 
-def judged(scenario: Scenario, history: History, verdict: Verdict, known: Known, path: Path) -> ScenarioResult:
+def judged(
+    scenario: Scenario,
+    history: History,
+    verdict: Verdict,
+    path: Path,
+    *,
+    known: Known = "any",
+    baseline: BaselineFile | None = None,
+) -> ScenarioResult:
     """What reports need to know of one judged history."""
+    excused = baseline.of(scenario.name, datetime.now(UTC).date()) if baseline is not None else None
     replays = history.header.replays
     requests = [operation for operation in history.operations if operation.request_id is not None]
     return ScenarioResult(
         scenario=scenario,
         history=history,
         verdict=verdict,
-        label=decide(verdict, known),
+        label=decide(verdict, known, excused),
+        notes=notes(verdict, known, excused),
         history_path=path,
         replay=replays[0] if replays else scenario.name,
         replays=dict(enumerate(replays)) if len(replays) > 1 else {},

@@ -85,7 +85,7 @@ def _judge(
     if populated.lost is not None:
         verdict.inconclusive.insert(0, populated.lost)
     summary = f"{population.dispatchers} dispatchers work through a queue of {tally.containers} containers"
-    one = judged(blank(NAME, summary, options.level, path), history, verdict, options.known, path)
+    one = judged(blank(NAME, summary, options.level, path), history, verdict, path, known=options.known)
     one.seconds = populated.seconds + time.monotonic() - began
     return one, tally
 

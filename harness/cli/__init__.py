@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import sys
+import traceback
 from pathlib import Path
 
 import click
@@ -11,11 +12,13 @@ CONFIG_FILE = Path("lockrace.toml")
 
 _COMMANDS = {
     "run": "Run scenarios (default: all shipped) against a target (default: a reference server it starts).",
+    "explore": "Search for orders that violate; save the smallest as a new scenario.",
     "replay": "Run one order again, exactly; a race again, n times.",
     "recheck": "Judge recorded histories again.",
     "list": "List scenarios.",
     "lint": "Read scenario files and say what is wrong with them.",
     "mutants": "Kill every mutant of the reference server, accuse no variant: proof that the harness sees.",
+    "simulate": "A population of dispatchers works through a queue, with faults; then check.",
     "explain": "Explain a requirement, invariant, known race, mutant, scenario or exit code.",
     "serve": "Start the reference server.",
 }
@@ -74,4 +77,8 @@ def main() -> None:
         code = error.exit_code
     except click.exceptions.Exit as ended:
         code = ended.exit_code
+    except Exception:
+        traceback.print_exc()
+        sys.stderr.write("This is a fault of lockrace itself: please report it with the lines above.\n")
+        code = 70
     sys.exit(code if isinstance(code, int) else 0)

@@ -29,7 +29,7 @@ def recheck(paths: Sequence[Path], known: Known) -> int:
         verdict = check(history)
         result.level = history.header.level
         result.target = history.header.target or "recorded"
-        one = judged(scenario_of(history, path), history, verdict, known, path)
+        one = judged(scenario_of(history, path), history, verdict, path, known=known)
         one.seconds = time.monotonic() - one_began
         result.results.append(one)
     result.seconds = time.monotonic() - began

@@ -16,6 +16,18 @@ from harness.cli.options import KNOWN_CHOICES, target_options
 @click.option("--runs", type=click.IntRange(1), help="Runs of each sampled or raced scenario.")
 @click.option("--budget", metavar="TIME", help="For everything together: 90s, 5m.")
 @click.option("--known", type=KNOWN_CHOICES, default="any", show_default=True, help="What known races must be.")
+@click.option(
+    "--baseline",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Known violations of this target: see `lockrace baseline`.",
+)
+@click.option(
+    "--format",
+    "forms",
+    multiple=True,
+    type=click.Choice(["html", "json", "junit", "markdown", "github"]),
+    help="Further reports in --out; results.json always, report.html when something failed.",
+)
 @click.option("--keep", is_flag=True, help="Leave the run's containers as they are.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first scenario with a violation.")
 @click.option(
@@ -26,6 +38,7 @@ from harness.cli.options import KNOWN_CHOICES, target_options
     help="Where histories and reports go.",
 )
 @click.option("--show-config", is_flag=True, help="Say what every setting is and where it came from; run nothing.")
+@click.option("--verbose", "-v", is_flag=True, help="A line per instance.")
 @click.option("--quiet", "-q", is_flag=True, help="Only failures and the summary.")
 def command(**chosen: Any) -> int:
     """Run scenarios against a target and say what was violated.

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import random
 import re
 import signal
@@ -13,9 +14,10 @@ from typing import Any
 import click
 
 from harness.cli.options import TargetChoice, make_target
-from harness.drive.crew import HarnessFault
 from harness.plan import Plan, make_plan
+from harness.report.baseline import BaselineFile, read_baseline
 from harness.report.decision import exit_code
+from harness.report.files import KINDS, write_reports
 from harness.report.progress import Detail, Progress
 from harness.report.result import RunResult, ScenarioResult
 from harness.report.terminal import failure_report, look_for, summary, write
@@ -110,27 +112,57 @@ def report_on(plans: Sequence[Plan], chosen: dict[str, Any], seed: int) -> int:
         budget_s=seconds(chosen.get("budget")),
         timeout_s=chosen["timeout_s"],
         known=chosen.get("known", "any"),
+        baseline=baseline_of(chosen.get("baseline")),
         max_dispatch_attempts=chosen["max_dispatch_attempts"],
         keep=chosen.get("keep", False),
         fail_fast=chosen.get("fail_fast", False),
         out=chosen["out"],
         settings=settings_of(chosen),
     )
-    screen = Screen("quiet" if chosen.get("quiet") else "normal")
+    screen = Screen("quiet" if chosen.get("quiet") else "verbose" if chosen.get("verbose") else "normal")
     try:
         result = asyncio.run(interruptible(run(plans, target, options, screen)))
-    except HarnessFault as fault:
-        result = RunResult(target.name, options.level, seed, "", fault=str(fault), out=options.out)
     finally:
         screen.close()
     if result.unreachable is not None and not result.results:
         click.echo(result.unreachable, err=True)
         return exit_code(result)
-    look = look_for(sys.stdout)
-    if any(one.verdict.violations for one in result.results):
-        write(sys.stdout, "\n" + failure_report(result, look))
-    write(sys.stdout, "\n" + summary(result, look))
+    tell(result, chosen.get("forms", ()))
     return exit_code(result)
+
+
+def tell(result: RunResult, forms: Sequence[str] = ()) -> None:
+    """Write the reports, then say on standard output what they say; the picture is there when something failed."""
+    failed = any(one.verdict.violations for one in result.results)
+    kinds = [kind for kind in KINDS if kind in forms or kind == "json" or (failed and kind == "html")]
+    written = write_reports(result, result.out, kinds) if result.out is not None else {}
+    look = look_for(sys.stdout)
+    if failed:
+        write(sys.stdout, "\n" + failure_report(result, look, written.get("html")))
+    write(sys.stdout, "\n" + summary(result, look, written.get("html")))
+    if "github" in forms or os.environ.get("GITHUB_ACTIONS") == "true":
+        _tell_github(result)
+
+
+def _tell_github(result: RunResult) -> None:
+    """Annotations on the YAML lines, and the job summary where GitHub says that it wants one."""
+    from harness.report.github import annotations, job_summary  # noqa: PLC0415
+
+    write(sys.stdout, annotations(result))
+    if summary_file := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(summary_file).open("a", encoding="utf-8") as file:
+            file.write(job_summary(result))
+
+
+def baseline_of(path: Path | None) -> BaselineFile | None:
+    """The baseline in a file; a faulty one is told at its places, then exit 2."""
+    if path is None:
+        return None
+    try:
+        return read_baseline(path)
+    except ScenarioError as error:
+        click.echo(str(error), err=True)
+        raise click.exceptions.Exit(2) from None
 
 
 async def interruptible(work: Any) -> RunResult:
