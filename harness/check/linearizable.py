@@ -10,14 +10,19 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from harness.check.linear.collect import ContainerHistory, collect
-from harness.check.linear.search import DEFAULT_BOUND, search
+from harness.check.linear.cores import clash
+from harness.check.linear.search import DEFAULT_BOUND, Found, search
 from harness.check.linear.shapes import Shapes, codes_of
 from harness.check.linear.spec import Spec, starts_of
-from harness.check.linear.sweep import fast_order_exists
-from harness.check.minimise import explain
+from harness.check.linear.sweep import try_orders
+from harness.check.linear.timed import Timed
+from harness.check.minimise import confirmed, explain
 from harness.check.verdict import Counterexample, Linearizability
 from harness.history import Header, Operation
 from harness.model import Rules
+
+EFFORT = 3
+"""How often the fast check may go through a history again, all in all, after choices that it takes back."""
 
 
 @dataclass(frozen=True)
@@ -68,27 +73,48 @@ class _Judge:
         self._codes: dict[int, list[int]] = {}
 
     def verdict(self, history: ContainerHistory) -> ContainerResult:
-        """The fast check first; where it finds no order, the general search decides."""
-        history.events.sort(key=itemgetter(0))
-        size = len(history.events)
-        if self._fast(history):
-            return ContainerResult(history.run, history.name, "linearizable", size)
+        """The fast check first; where it finds no order, what contradicts itself at a glance, then all orders."""
+        events = history.events
+        events.sort(key=itemgetter(0))
+        codes = self._codes_of(history)
+        trial = try_orders(events, codes, self._spec.rules, effort=0)
+        if trial.found:
+            return self._result(history, "linearizable")
         timed = history.timed(self._shapes)
-        found = search(self._spec, timed, starts_of(self._spec.rules, timed), self._bound)
-        if found.verdict == "linearizable":
-            return ContainerResult(history.run, history.name, "linearizable", size)
-        if found.verdict == "unknown":
-            reason = f"{history.name}: no answer within {self._bound} steps of the model"
-            return ContainerResult(history.run, history.name, "unknown", size, reason=reason)
-        counterexample = explain(self._spec, timed, found.stuck, self._bound)
-        return ContainerResult(history.run, history.name, "violated", size, counterexample)
+        if trial.stuck is not None:
+            numbers = clash(events, codes)
+            if numbers is not None:
+                return self._result(history, "violated", confirmed(self._spec, timed, numbers))
+            trial = try_orders(events, codes, self._spec.rules, effort=EFFORT * len(events) + 1000)
+            if trial.found:
+                return self._result(history, "linearizable")
+        return self._general(history, timed, trial.stuck)
 
-    def _fast(self, history: ContainerHistory) -> bool:
+    def _general(self, history: ContainerHistory, timed: list[Timed], stuck_number: int | None) -> ContainerResult:
+        """Windows around the operation that stopped the fast check, then the whole history."""
+        if stuck_number is not None:
+            stuck = next(place for place, one in enumerate(timed) if one.number == stuck_number)
+            counterexample = explain(self._spec, timed, stuck)
+            if counterexample is not None:
+                return self._result(history, "violated", counterexample)
+        found = search(self._spec, timed, starts_of(self._spec.rules, timed), self._bound)
+        if found.verdict != "violated":
+            return self._result(history, found.verdict)
+        stuck = len(timed) - 1 if found.stuck is None else found.stuck
+        return self._result(history, "violated", explain(self._spec, timed, stuck) or _whole(timed, found))
+
+    def _result(
+        self, history: ContainerHistory, verdict: Linearizability, counterexample: Counterexample | None = None
+    ) -> ContainerResult:
+        reason = f"{history.name}: no answer within {self._bound} steps of the model" if verdict == "unknown" else ""
+        return ContainerResult(history.run, history.name, verdict, len(history.events), counterexample, reason)
+
+    def _codes_of(self, history: ContainerHistory) -> list[int]:
         priority = self._priority(history)
         codes = self._codes.get(priority)
         if codes is None:
             codes = self._codes[priority] = codes_of(self._spec, self._shapes.requests, priority)
-        return fast_order_exists(history.events, codes, self._spec.rules)
+        return codes
 
     def _priority(self, history: ContainerHistory) -> int:
         """The priority that the container was created with, else 1: a read of another one is not for the fast check."""
@@ -97,6 +123,15 @@ class _Judge:
             if request.op == "create":
                 return int(dict(request.attributes).get("priority", 1))
         return 1
+
+
+def _whole(timed: list[Timed], found: Found) -> Counterexample:
+    """A counterexample that could not be made smaller within the bounds: all operations up to the stuck one."""
+    return Counterexample(
+        operations=tuple(one.number for one in timed if not one.optional),
+        prefix=tuple(timed[place].number for place in found.order),
+        stuck=None if found.stuck is None else timed[found.stuck].number,
+    )
 
 
 def _worst(verdicts: Iterable[Linearizability]) -> Linearizability:

@@ -4,32 +4,154 @@ Leaving an operation out may not create a violation that the history does not ha
 looks wrong. So an operation that changes the container is never cut away, it is made optional: the rest must be
 impossible to explain whether or not it took effect. What is then still required violates by itself, too, because an
 operation that is absent is one that took no effect. In the same way what came before a window becomes an unknown
-state at its start.
+state at its start, together with two facts that need one operation each to show: which auths had been issued by then,
+and until when a lock lasts at least.
+
+Because a window that violates proves that the whole history does, this is also how a violation in a large history
+is proved in a short time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
-from harness.check.linear.search import search
+from harness.check.linear.search import Evidence, search
 from harness.check.linear.spec import Spec, starts_of
-from harness.check.linear.timed import Timed
+from harness.check.linear.timed import NEVER, Timed
 from harness.check.verdict import Counterexample
 
 FIRST_WINDOW = 12  # operations; most violations show in the last few
-PROBES = 400  # searches that one counterexample may cost, after which it is the smallest that was found
+WINDOW_BOUND = 100_000  # steps of the model that judging one window may cost
+THINNING_BOUND = 400_000  # steps that making one counterexample smaller may cost
 
 
-def explain(spec: Spec, timed: Sequence[Timed], stuck: int | None, bound: int) -> Counterexample:
-    """The counterexample of a history that violates, judged again when it is found.
+class _Part(NamedTuple):
+    """Operations that must be explained, and those around them that may have taken effect."""
 
-    `stuck` is the position of the operation at whose return the violation showed: what begins later is not needed.
+    required: list[Timed]
+    context: list[Timed]
+    evidence: Evidence
+
+    def all(self) -> list[Timed]:
+        return [*self.required, *self.context]
+
+
+def explain(spec: Spec, timed: Sequence[Timed], stuck: int) -> Counterexample | None:
+    """A counterexample of a history in order of return, or None when no window that can be judged violates.
+
+    `stuck` is the position of the operation at whose return the trouble showed.
     """
-    end = max((one.return_ for one in timed), default=0) if stuck is None else timed[stuck].return_
-    part = _Part(spec, [one for one in timed if one.invoke <= end and not one.optional], bound)
-    part.context = [one for one in timed if one.invoke <= end and one.optional]
-    part.narrow()
-    part.thin_out()
-    kept = part.required
-    again = search(spec, kept, starts_of(spec.rules, kept), bound)
+    marks = _Marks(timed)
+    size = FIRST_WINDOW
+    while True:
+        part = _window(timed, stuck, size, marks)
+        if _violates(spec, part, WINDOW_BOUND if size <= stuck else THINNING_BOUND):
+            return confirmed(spec, timed, _with_evidence(_thinned(spec, part), marks, timed))
+        if size > stuck:
+            return None
+        size *= 4
+
+
+class _Marks:
+    """Of each auth, the operation that showed it first and the one that showed it last, as positions."""
+
+    def __init__(self, timed: Sequence[Timed]) -> None:
+        self.first: dict[str, int] = {}
+        self.last: dict[str, int] = {}
+        for position, one in enumerate(timed):
+            auth = one.request.shown_auth
+            if isinstance(auth, str) and not one.optional:
+                self.first.setdefault(auth, position)
+                if one.invoke >= timed[self.last.setdefault(auth, position)].invoke:
+                    self.last[auth] = position
+
+
+def _window(timed: Sequence[Timed], stuck: int, size: int, marks: _Marks) -> _Part:
+    """The last `size` operations up to the stuck one, with all that was pending at either end made optional."""
+    begin = max(0, stuck + 1 - size)
+    cut = timed[begin - 1].return_ if begin else -1
+    end = timed[stuck].return_
+    required = [one for one in timed[begin : stuck + 1] if one.invoke > cut and not one.optional]
+    around = [one for one in timed[begin : stuck + 1] if one.changes and (one.invoke <= cut or one.optional)]
+    around += [one for one in timed[stuck + 1 :] if one.changes and one.invoke <= end]
+    context = _few_endless(required, [_optional(one, cut) for one in around if _can_stay(one)])
+    context = [one for one in context if not _over(one, marks, timed, cut)]
+    auths = {one.request.shown_auth for one in (*required, *context) if isinstance(one.request.shown_auth, str)}
+    issued = {auth for auth in auths & marks.first.keys() if timed[marks.first[auth]].return_ <= cut}
+    pins = {auth: timed[marks.last[auth]].invoke for auth in auths & marks.last.keys()}
+    return _Part(required, context, Evidence(issued, {auth: pin for auth, pin in pins.items() if pin > end}))
+
+
+def _over(one: Timed, marks: _Marks, timed: Sequence[Timed], cut: int) -> bool:
+    """Whether a lock must have taken effect before the window, since something that returned before it showed its auth."""
+    first = marks.first.get(one.request.shown_auth) if isinstance(one.request.shown_auth, str) else None
+    return first is not None and one.request.op == "lock" and timed[first].return_ <= cut
+
+
+def _few_endless(required: Sequence[Timed], context: list[Timed]) -> list[Timed]:
+    """The context without more operations of unknown outcome than an order can need.
+
+    Between two operations that matter an order needs each kind at most once: going round again changes nothing but
+    the lock count. So where a count is shown, all are kept.
+    """
+    if any(isinstance(one.request.lock_count, int) for one in (*required, *context)):
+        return context
+    most = 2 * (len(required) + sum(1 for one in context if one.return_ != NEVER)) + 4
+    begin = min((one.invoke for one in required), default=0)
+    kept: list[Timed] = []
+    counts: Counter[object] = Counter()
+    for one in context:
+        early = one.return_ == NEVER and one.invoke < begin
+        counts[one.request] += early
+        if not early or counts[one.request] <= most:
+            kept.append(one)
+    return kept
+
+
+def _thinned(spec: Spec, part: _Part) -> _Part:
+    """The part without what is not needed: blocks first, then one by one until nothing can go."""
+    left = THINNING_BOUND
+    size = max(1, len(part.required) // 2)
+    while True:
+        before = len(part.required)
+        start = 0
+        while start < len(part.required):
+            block = part.required[start : start + size]
+            smaller = part._replace(
+                required=part.required[:start] + part.required[start + size :],
+                context=part.context
+                + [_optional(one, -1) for one in block if one.changes and one.request.op != "create"],
+            )
+            left -= 50 * len(smaller.all())
+            if left < 0:
+                return part
+            if _violates(spec, smaller, WINDOW_BOUND):
+                part = smaller
+            else:
+                start += size
+        if size == 1 and len(part.required) == before:
+            return part
+        size = max(1, size // 2)
+
+
+def _violates(spec: Spec, part: _Part, bound: int) -> bool:
+    timed = part.all()
+    return search(spec, timed, starts_of(spec.rules, timed), bound, part.evidence).verdict == "violated"
+
+
+def _with_evidence(part: _Part, marks: _Marks, timed: Sequence[Timed]) -> set[int]:
+    """The numbers of what is required, and of the operations that the evidence about it rests on."""
+    auths = [one.request.shown_auth for one in part.required if isinstance(one.request.shown_auth, str)]
+    shown = [timed[marks.first[auth]] for auth in auths if auth in part.evidence.issued]
+    shown += [timed[marks.last[auth]] for auth in auths if auth in part.evidence.pins]
+    return {one.number for one in (*part.required, *shown)}
+
+
+def confirmed(spec: Spec, timed: Sequence[Timed], numbers: Collection[int]) -> Counterexample:
+    """The counterexample made of the operations with these numbers, judged again by itself."""
+    kept = [one for one in timed if one.number in numbers]
+    again = search(spec, kept, starts_of(spec.rules, kept))
+    assert again.verdict == "violated", "a counterexample must violate by itself"
     return Counterexample(
         operations=tuple(one.number for one in kept),
         prefix=tuple(kept[position].number for position in again.order),
@@ -37,53 +159,9 @@ def explain(spec: Spec, timed: Sequence[Timed], stuck: int | None, bound: int) -
     )
 
 
-class _Part:
-    """Operations that must be explained, in order of return, and those around them that may have taken effect."""
-
-    def __init__(self, spec: Spec, required: list[Timed], bound: int) -> None:
-        self.spec = spec
-        self.required = sorted(required, key=lambda one: (one.return_, one.invoke))
-        self.context: list[Timed] = []
-        self._bound = bound
-        self._left = PROBES
-
-    def narrow(self) -> None:
-        """Keep the last operations alone, if they violate whatever came before them."""
-        size = FIRST_WINDOW
-        while size < len(self.required):
-            cut = self.required[-size - 1].return_
-            required = [one for one in self.required if one.invoke > cut]
-            context = [
-                *self.context,
-                *(_optional(one, cut) for one in self.required if one.invoke <= cut < one.return_),
-            ]
-            if self._violates(required, context):
-                self.required, self.context = required, [one for one in context if one.changes]
-                return
-            size *= 4
-
-    def thin_out(self) -> None:
-        """Leave out what is not needed, in blocks first, then one by one until nothing can go."""
-        size = max(1, len(self.required) // 2)
-        while self._left > 0:
-            before = len(self.required)
-            start = 0
-            while start < len(self.required) and self._left > 0:
-                block = self.required[start : start + size]
-                required = self.required[:start] + self.required[start + size :]
-                context = self.context + [_optional(one, one.invoke) for one in block if one.changes]
-                if self._violates(required, context):
-                    self.required, self.context = required, context
-                else:
-                    start += size
-            if size == 1 and len(self.required) == before:
-                return
-            size = max(1, size // 2)
-
-    def _violates(self, required: Sequence[Timed], context: Iterable[Timed]) -> bool:
-        self._left -= 1
-        part = [*required, *(one for one in context if one.changes and one.request.op != "create")]
-        return search(self.spec, part, starts_of(self.spec.rules, part), self._bound).verdict == "violated"
+def _can_stay(one: Timed) -> bool:
+    """Whether an operation can have taken effect without being required."""
+    return one.changes and one.request.op != "create"
 
 
 def _optional(one: Timed, begin: int) -> Timed:

@@ -4,24 +4,37 @@ It goes through the invocations and returns in order of time and keeps every con
 state of the container and which of the pending operations have taken effect. An operation takes effect as late as
 it can: only when its own return, or that of an operation that needs it, forces it to. (Any legal order can be brought
 into this form: an effect that nothing forces before the next return can be moved behind it.) Configurations that
-agree are merged, so this is the search of Wing and Gong with Lowe's memory, ordered by time.
+agree are merged, and one that has spent fewer optional operations stands for one that is otherwise the same.
 
 Worst case: exponential in the number of operations pending at once that change the container.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from harness.check.linear.request import Request
-from harness.check.linear.spec import Spec, State
+from harness.check.linear.spec import UNKNOWN, Lock, Spec, State
 from harness.check.linear.timed import NEVER, Timed
 from harness.check.verdict import Linearizability
 
 DEFAULT_BOUND = 2_000_000
 """Steps of the model that one container may cost before the verdict is unknown."""
 
+OWN = "shown by its lock alone"
+"""Stands for the auth of a lock that nothing else shows: such locks differ in nothing but their times."""
+
 _Trail = tuple["_Trail", int] | None
 """An order of operations, newest first: (the order before, position of the operation)."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a part of a history from the operations around it."""
+
+    issued: Set[str] = frozenset()  # auths that were shown before the part began
+    pins: Mapping[str, int] = field(default_factory=dict)  # auth -> the last invocation of what shows it
 
 
 class Found(NamedTuple):
@@ -38,114 +51,238 @@ class Found(NamedTuple):
 
 class _Config(NamedTuple):
     state: State
-    done: frozenset[int]  # pending operations that have taken effect
+    done: frozenset[int]  # pending operations that must take effect and have, of those that can change the container
+    seen: frozenset[int]  # the same of those that only observe
+    spent: frozenset[int]  # optional ones with a return that have taken effect
+    used: tuple[int, ...]  # how many of each kind of optional ones without a return have
 
 
-def search(spec: Spec, timed: Sequence[Timed], starts: Iterable[State], bound: int = DEFAULT_BOUND) -> Found:
+def search(
+    spec: Spec,
+    timed: Sequence[Timed],
+    starts: Iterable[State],
+    bound: int = DEFAULT_BOUND,
+    evidence: Evidence | None = None,
+) -> Found:
     """Decide whether some order of `timed`, from one of `starts`, is legal; `unknown` after `bound` steps."""
-    walk = _Walk(spec, timed, bound)
-    configs: dict[_Config, _Trail] = {_Config(state, frozenset()): None for state in starts}
-    for moment, position in _events(timed):
-        if moment < 0:
-            walk.pending.add(position)
+    walk = _Walk(spec, timed, bound, evidence or Evidence())
+    configs = _Frontier()
+    for state in starts:
+        configs.add(_Config(state, frozenset(), frozenset(), frozenset(), walk.nothing_used), None)
+    for kind, position in _events(timed):
+        if kind == _INVOKED:
+            walk.invoke(position)
             continue
-        after = walk.force(configs, position)
-        if walk.exhausted:
+        after = walk.returns(configs, position)
+        if walk.left < 0:
             return Found("unknown")
-        if not after:
-            return Found("violated", _longest(configs.values()), position)
-        walk.note_return(position)
+        if not after.configs:
+            return Found("violated", max((_order(trail) for _, trail in configs), key=len, default=()), position)
         configs = after
-    if not configs:  # no start fits the lock counts that were shown
+    if not configs.configs:  # no start fits the lock counts that were shown
         return Found("violated")
-    return Found("linearizable", _order(next(iter(configs.values()))))
+    return Found("linearizable", _order(next(iter(configs))[1]))
+
+
+_INVOKED, _RETURNED = -1, 0
 
 
 def _events(timed: Sequence[Timed]) -> list[tuple[int, int]]:
-    """(-1, position) for an invocation and (0, position) for a return, in order of time, invocations first."""
-    events = [(one.invoke, -1, position) for position, one in enumerate(timed)]
-    events += [(one.return_, 0, position) for position, one in enumerate(timed) if one.return_ != NEVER]
+    """(kind, position) of each invocation and return, in order of time, invocations first."""
+    events = [(one.invoke, _INVOKED, position) for position, one in enumerate(timed)]
+    events += [(one.return_, _RETURNED, position) for position, one in enumerate(timed) if one.return_ != NEVER]
     return [(kind, position) for _, kind, position in sorted(events)]
+
+
+class _Frontier:
+    """Configurations with the order that led to each, without those that another one makes needless."""
+
+    def __init__(self) -> None:
+        self.configs: dict[tuple[State, frozenset[int]], list[tuple[_Config, _Trail]]] = {}
+
+    def add(self, config: _Config, trail: _Trail) -> bool:
+        """Add one, unless one that is as good is there; whether it was added."""
+        same = self.configs.setdefault((config.state, config.done), [])
+        if any(_as_good(other, config) for other, _ in same):
+            return False
+        same[:] = [pair for pair in same if not _as_good(config, pair[0])]
+        same.append((config, trail))
+        return True
+
+    def __iter__(self) -> Iterator[tuple[_Config, _Trail]]:
+        return (pair for pairs in self.configs.values() for pair in pairs)
+
+
+def _as_good(one: _Config, other: _Config) -> bool:
+    """Whether whatever is possible from the other is possible from this one, which agrees in state and done."""
+    return (
+        one.seen >= other.seen
+        and one.spent <= other.spent
+        and (one.used == other.used or all(a <= b for a, b in zip(one.used, other.used, strict=True)))
+    )
 
 
 class _Walk:
     """What holds for all configurations at one moment: who is pending, and which auths have been shown."""
 
-    def __init__(self, spec: Spec, timed: Sequence[Timed], bound: int) -> None:
-        self.timed = timed
-        self.pending: set[int] = set()
-        self.returned: set[str] = set()  # auths shown by operations that have returned
-        self._steps: Callable[..., tuple[State, ...]] = spec.steps
-        self._left = bound
-        numbers: dict[Request, int] = {}
-        self._kinds = [numbers.setdefault(one.request, len(numbers)) for one in timed]
+    def __init__(self, spec: Spec, timed: Sequence[Timed], bound: int, evidence: Evidence) -> None:
+        self.left = bound
+        self._spec = spec
+        self._timed = timed
+        self._requests = _anonymous(timed, evidence)
+        self._pins = dict(evidence.pins)
+        for one in timed:
+            shown = one.request.shown_auth
+            if isinstance(shown, str) and not one.optional:
+                self._pins[shown] = max(one.invoke, self._pins.get(shown, 0))
+        self._issued = set(evidence.issued)
+        # Locks and unlocks that must take effect: none of them can while another lock lasts.
+        self._ending = [
+            (one.return_, position)
+            for position, one in enumerate(timed)
+            if not one.optional and one.request.op in {"lock", "unlock"} and one.changes
+        ]
+        self._ending.sort()
+        self._left_over = {position for _, position in self._ending}
+        self._observers: set[int] = set()  # pending
+        self._changers: set[int] = set()
+        numbers: dict[tuple[Request, bool], int] = {}
+        self._kinds = [
+            numbers.setdefault((request, one.optional), len(numbers))
+            for one, request in zip(timed, self._requests, strict=True)
+        ]
+        endless = sorted({self._kinds[at] for at, one in enumerate(timed) if one.return_ == NEVER})
+        self._endless = {kind: place for place, kind in enumerate(endless)}
+        self._invoked: list[list[int]] = [[] for _ in endless]
+        self.nothing_used = (0,) * len(endless)
 
-    @property
-    def exhausted(self) -> bool:
-        return self._left < 0
+    def invoke(self, position: int) -> None:
+        """From now on the operation is pending."""
+        one = self._timed[position]
+        if one.return_ == NEVER:
+            self._invoked[self._endless[self._kinds[position]]].append(position)
+        elif one.changes:
+            self._changers.add(position)
+        elif not one.optional:
+            self._observers.add(position)
 
-    def note_return(self, position: int) -> None:
-        """From now on the operation is not pending, and what it showed is known."""
-        self.pending.discard(position)
-        shown = self.timed[position].request.shown_auth
-        if isinstance(shown, str) and not self.timed[position].optional:
-            self.returned.add(shown)
-
-    def force(self, configs: dict[_Config, _Trail], position: int) -> dict[_Config, _Trail]:
-        """Every configuration after the return of the operation at `position`; empty when there is none."""
-        after: dict[_Config, _Trail] = {}
-        if self.timed[position].optional:  # it may have taken no effect, and from now on it cannot
-            after.update((config, trail) for config, trail in configs.items() if position not in config.done)
-        seen: set[_Config] = set()
-        stack = list(configs.items())
-        while stack and self._left >= 0:
+    def returns(self, configs: _Frontier, position: int) -> _Frontier:
+        """Every configuration after the return of an operation; none when it cannot have taken effect."""
+        one = self._timed[position]
+        after = _Frontier()
+        if one.optional:
+            for config, trail in configs:
+                after.add(config._replace(spent=config.spent - {position}), trail)
+        tried = _Frontier()
+        stack = list(configs)
+        while stack and self.left >= 0:
             config, trail = self._absorb(*stack.pop())
-            if position in config.done:
-                after.setdefault(_Config(config.state, config.done - {position}), trail)
-                continue
-            if config in seen:
-                continue
-            seen.add(config)
-            for one in self._candidates(config):
-                done = config.done | {one}
-                stack.extend((_Config(state, done), (trail, one)) for state in self._moves(config, one))
+            if position in config.done or position in config.seen or position in config.spent:
+                gone = frozenset({position})
+                done, seen, spent = config.done - gone, config.seen - gone, config.spent - gone
+                after.add(_Config(config.state, done, seen, spent, config.used), trail)
+            elif tried.add(config, trail):
+                stack.extend(self._next(config, trail, one.return_))
+        self._observers.discard(position)
+        self._changers.discard(position)
+        self._left_over.discard(position)
+        shown = self._requests[position].shown_auth
+        if isinstance(shown, str) and not one.optional:
+            self._issued.add(shown)
         return after
 
-    def _candidates(self, config: _Config) -> Iterable[int]:
-        """Pending operations that may be next: of equal requests the one that must return first stands for all."""
-        first: dict[int, int] = {}
-        for one in self.pending:
-            if one not in config.done:
-                best = first.setdefault(self._kinds[one], one)
-                if (self.timed[one].return_, one) < (self.timed[best].return_, best):
-                    first[self._kinds[one]] = one
-        return first.values()
+    def _next(self, config: _Config, trail: _Trail, now: int) -> Iterator[tuple[_Config, _Trail]]:
+        """Each configuration that one more change leads to."""
+        lock = lock_of(config.state)
+        settling = self._observers if lock is not None and lock.auth in {None, UNKNOWN} else frozenset()
+        first: dict[int, int] = {}  # of equal requests, the one that must return first stands for all
+        for position in (*self._changers, *settling):
+            if position not in config.done and position not in config.spent and position not in config.seen:
+                best = first.setdefault(self._kinds[position], position)
+                if (self._timed[position].return_, position) < (self._timed[best].return_, best):
+                    first[self._kinds[position]] = position
+        for position in first.values():
+            for state in self._moves(config, position, now):
+                if self._timed[position].optional:
+                    yield config._replace(state=state, spent=config.spent | {position}), (trail, position)
+                elif self._timed[position].changes:
+                    yield config._replace(state=state, done=config.done | {position}), (trail, position)
+                else:
+                    yield config._replace(state=state, seen=config.seen | {position}), (trail, position)
+        for place, positions in enumerate(self._invoked):
+            count = config.used[place]
+            if count < len(positions):
+                used = (*config.used[:place], count + 1, *config.used[place + 1 :])
+                for state in self._moves(config, positions[count], now):
+                    yield config._replace(state=state, used=used), (trail, positions[count])
 
     def _absorb(self, config: _Config, trail: _Trail) -> tuple[_Config, _Trail]:
         """Let every pending operation take effect that only observes, where it can: that forbids nothing later."""
-        for one in sorted(self.pending - config.done):
-            if not self.timed[one].changes and config.state in self._moves(config, one):
-                config, trail = _Config(config.state, config.done | {one}), (trail, one)
-        return config, trail
+        self.left -= 1
+        content = [
+            position
+            for position in self._observers
+            if position not in config.seen and config.state in self._spec.steps(config.state, self._requests[position])
+        ]
+        for position in sorted(content):
+            trail = (trail, position)
+        return (config._replace(seen=config.seen.union(content)), trail) if content else (config, trail)
 
-    def _moves(self, config: _Config, position: int) -> list[State]:
+    def _moves(self, config: _Config, position: int, now: int) -> list[State]:
         """The states to which a pending operation can bring a configuration."""
-        self._left -= 1
-        states = self._steps(config.state, self.timed[position].request)
-        return [state for state in states if self._fresh(config, state)]
+        self.left -= 1
+        states = self._spec.steps(config.state, self._requests[position])
+        return [state for state in states if self._possible(config, state, now)]
 
-    def _fresh(self, config: _Config, state: State) -> bool:
-        """Whether an auth that is new here was never shown before (AUTH-3)."""
-        new = auth_of(state)
-        if new is None or new == auth_of(config.state):
+    def _possible(self, config: _Config, state: State, now: int) -> bool:
+        """Whether no auth comes back that was shown before (AUTH-3), and none goes that has yet to be shown."""
+        old, new = lock_of(config.state), lock_of(state)
+        if old is not None and (new is None or new.auth != old.auth) and self._pins.get(old.auth or "", 0) > now:
+            return False
+        if new is None or new.auth in {None, UNKNOWN, OWN}:
             return True
-        return new not in self.returned and all(self.timed[one].request.shown_auth != new for one in config.done)
+        if old is not None and old.auth == new.auth:
+            return True
+        if self._pins.get(new.auth, 0) > now and self._outlasts(config, new.auth):
+            return False
+        if old is not None and old.auth == UNKNOWN:
+            return True
+        shown = (self._requests[position].shown_auth for position in (*config.done, *config.seen, *config.spent))
+        return new.auth not in self._issued and new.auth not in set(shown)
+
+    def _outlasts(self, config: _Config, auth: str) -> bool:
+        """Whether a lock would last until after the return of an operation that cannot take effect during it."""
+        pin = self._pins[auth]
+        for return_, position in self._ending:
+            if return_ >= pin:
+                return False
+            if position in self._left_over and position not in config.done and self._names(position) != auth:
+                return True
+        return False
+
+    def _names(self, position: int) -> str | None:
+        shown = self._requests[position].shown_auth
+        return shown if isinstance(shown, str) else None
 
 
-def auth_of(state: State) -> str | None:
-    """The auth that is known of the container's lock."""
-    lock = state.auth if state is not None else None
-    return getattr(lock, "auth", None)
+def _anonymous(timed: Sequence[Timed], evidence: Evidence) -> list[Request]:
+    """The requests, with OWN for the auth of each lock that nothing else names."""
+    named = Counter(one.request.shown_auth for one in timed)
+    named.update(one.request.auth for one in timed)
+    named.update(value for one in timed for _, value in one.request.attributes)
+    for auth in (*evidence.issued, *evidence.pins):
+        named[auth] += 1
+    return [
+        one.request._replace(shown_auth=OWN)
+        if one.request.op == "lock" and isinstance(one.request.shown_auth, str) and named[one.request.shown_auth] == 1
+        else one.request
+        for one in timed
+    ]
+
+
+def lock_of(state: State) -> Lock | None:
+    """The container's current lock, None where it has none."""
+    return state.auth if state is not None and isinstance(state.auth, Lock) else None
 
 
 def _order(trail: _Trail) -> tuple[int, ...]:
@@ -154,7 +291,3 @@ def _order(trail: _Trail) -> tuple[int, ...]:
         trail, position = trail
         order.append(position)
     return tuple(reversed(order))
-
-
-def _longest(trails: Iterable[_Trail]) -> tuple[int, ...]:
-    return max((_order(trail) for trail in trails), key=len, default=())

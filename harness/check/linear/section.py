@@ -61,7 +61,7 @@ class Unlock(NamedTuple):
 
 
 class Unknowns:
-    """Operations of one shape and of unknown outcome, each of which may take effect at any time after its invocation."""
+    """Operations of one shape and of unknown outcome: each may take effect at any time after its invocation."""
 
     __slots__ = ("invokes", "states", "used")
 
@@ -89,7 +89,7 @@ class Outline(NamedTuple):
 
 
 def outline(events: Sequence[Event], codes: Sequence[int]) -> Outline | None:
-    """Read the events, given in order of return; None when they are not of a lock history, or two locks show one auth."""
+    """Read the events, given in order of return; None where they are not of a lock history or two locks show one auth."""
     known = bisect_left(events, NEVER, key=itemgetter(0))
     created = bool(events) and bool(codes[events[0][2]] & CREATES)
     unknown = events[known:]
@@ -104,7 +104,7 @@ def outline(events: Sequence[Event], codes: Sequence[int]) -> Outline | None:
             section = sections.get(auth)
             if section is None:
                 sections[auth] = section = Section(auth, return_)
-            if invoke > section.c1:
+            if invoke > section.c1:  # noqa: PLR1730 (a call of max costs more than all the rest here)
                 section.c1 = invoke
             if code & (LOCKS | CREATES | OTHER):
                 if section.locked or not code & LOCKS:

@@ -16,8 +16,8 @@ from harness.model import Call, Container, Rules, permitted
 class Lock(NamedTuple):
     """One lock of a container, as far as answers have shown it.
 
-    `run_auth` is None where the lock's answer did not show one (then nobody has it), UNKNOWN where the lock is older
-    than the history.
+    Each is None until it is shown, and UNKNOWN instead where the lock is older than the history: then it may be one
+    that was seen before. (A `run_auth` that the lock's own answer did not show is never shown again: nobody has it.)
     """
 
     auth: str | None = None
@@ -76,7 +76,7 @@ class Spec:
         assert container is not None
         if not (
             request.state in (ANY, shown.state)
-            and request.priority in (ANY, shown.priority)
+            and (request.priority in (ANY, shown.priority) or shown.state == "Cancelled")  # Arvados then sets it to 0
             and request.lock_count in (ANY, shown.lock_count)
             and (request.locked_by is ANY or self._same_holder(shown.locked_by, request.locked_by))
         ):
@@ -99,7 +99,7 @@ def _settled(state: State, request: Request) -> Iterable[State]:
     yield state
     if state is None or not isinstance(state.auth, Lock):
         return
-    if state.auth.auth is None:
+    if state.auth.auth in {None, UNKNOWN}:
         for auth in named:
             yield _settle(state, auth=auth)
     if state.auth.run_auth == UNKNOWN and request.run_auth is not None:
@@ -121,7 +121,7 @@ def _show_lock(container: Container, shown: Any) -> Any:
     lock = container.auth
     if shown is None or not isinstance(lock, Lock):
         return container if shown is None and lock is None else ANY
-    if lock.auth is None:
+    if lock.auth in {None, UNKNOWN}:
         return _settle(container, auth=shown)
     return container if lock.auth == shown else ANY
 
@@ -173,9 +173,9 @@ def unknown_starts(rules: Rules, timed: Sequence[Timed]) -> frozenset[State]:
             if covers(rules.level, "arvados"):
                 starts.discard(container)
             for holder in {*holders, ANYONE}:
-                starts.add(container._replace(locked_by=holder, auth=Lock()))
+                starts.add(container._replace(locked_by=holder, auth=Lock(UNKNOWN)))
                 if rules.run_auth:
-                    lock = Lock(None, UNKNOWN)
+                    lock = Lock(UNKNOWN, UNKNOWN)
                     starts.add(container._replace(locked_by=holder, auth=lock, run_auth=lock))
     return frozenset(starts)
 
@@ -187,13 +187,17 @@ def _start_counts(rules: Rules, timed: Sequence[Timed]) -> set[int]:
     attempt limit matters.
     """
     shown = [one for one in timed if isinstance(one.request.lock_count, int)]
-    if not shown:
-        return set(range((rules.max_dispatch_attempts or 0) + 1))
-    first = min(shown, key=lambda one: one.return_)
     locks = [one for one in timed if one.changes and _can_lock(one.request)]
-    least = sum(1 for one in locks if one.return_ < first.invoke and not one.optional)
-    most = sum(1 for one in locks if one.invoke <= first.return_)
-    return {first.request.lock_count - taken for taken in range(least, most + 1) if first.request.lock_count >= taken}
+    sure = [one for one in shown if not one.optional]
+    if sure:
+        first = min(sure, key=lambda one: one.return_)
+        least = sum(1 for one in locks if one.return_ < first.invoke and not one.optional)
+        most = sum(1 for one in locks if one.invoke <= first.return_)
+        return {
+            first.request.lock_count - taken for taken in range(least, most + 1) if first.request.lock_count >= taken
+        }
+    counts = {one.request.lock_count - taken for one in shown for taken in range(len(locks) + 1)}
+    return {count for count in counts if count >= 0} | set(range((rules.max_dispatch_attempts or 0) + 1))
 
 
 def _can_lock(request: Request) -> bool:

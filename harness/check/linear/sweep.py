@@ -40,23 +40,37 @@ from harness.model import Rules
 
 MOST_TAKEN_BACK = 64  # choices that can be taken back at one time
 LOCKS_WEIGHED = 3  # of the locks that could come next, how many a choice weighs
-EFFORT = 3  # events gone through again, for each event there is, before the pass gives up
 
 
-def fast_order_exists(events: Sequence[Event], codes: Sequence[int], rules: Rules) -> bool:
-    """Whether the pass finds a legal order of events that stand in order of return; False proves nothing."""
-    found = outline(events, codes)
-    if found is None:
-        return False
+class Trial(NamedTuple):
+    """What the pass says: whether it found a legal order, and else the number of the last event that it got to."""
+
+    found: bool
+    stuck: int | None = None
+
+
+def try_orders(events: Sequence[Event], codes: Sequence[int], rules: Rules, effort: int) -> Trial:
+    """Look for a legal order of events that stand in order of return. Not finding one proves nothing.
+
+    `effort` is how many events may be gone through again after choices that were taken back.
+    """
+    read = outline(events, codes)
+    if read is None:
+        return Trial(found=False)
     limit = rules.max_dispatch_attempts
-    locks = len(found.locks) + sum(len(unknowns.invokes) for unknowns in found.unknown_locks)
+    locks = len(read.locks) + sum(len(unknowns.invokes) for unknowns in read.unknown_locks)
     if limit is not None and covers(rules.level, "arvados") and locks >= limit:
-        return False  # an unlock could cancel
-    if found.created:
-        return _Pass(found, codes, QUEUED).run()
+        return Trial(found=False)  # an unlock could cancel
+    if read.created:
+        return _Pass(read, codes, QUEUED).run(effort)
     if any(code & COUNTED for code in codes):
-        return False  # it is not known how often the container was locked before
-    return any(_Pass(outline(events, codes) or found, codes, QUEUED << bit).run() for bit in range(MOST_STATES))
+        return Trial(found=False)  # it is not known how often the container was locked before
+    trial = Trial(found=False)
+    for bit in range(MOST_STATES):
+        trial = _Pass(outline(events, codes) or read, codes, QUEUED << bit).run(effort)
+        if trial.found:
+            break
+    return trial
 
 
 class _Dead(Exception):
@@ -103,17 +117,16 @@ class _Pass:
         self._choices: deque[_Choice] = deque(maxlen=MOST_TAKEN_BACK)
         self._resume = 0
 
-    def run(self) -> bool:
+    def run(self, effort: int) -> Trial:  # noqa: C901, PLR0912 (inlined: this loop runs for every operation)
         """Go through the events; the loop holds what the common event needs, `_settle` does the rest."""
         events, sections = self.outline.events, self.outline.sections
         codes, last = self.codes, self.last
         members = [tuple(i for i in range(MOST_STATES) if mask >> i & 1) for mask in range(STATES + 1)]
-        effort = EFFORT * len(events) + 1000
-        position = 0
+        position = furthest = 0
         while True:
             state, current = self.state, self.auth
             for event in islice(events, position, None):
-                return_, invoke, shape, auth, _, _ = event
+                _, invoke, shape, auth, _, _ = event
                 code = codes[shape]
                 if auth is None:
                     if code & state:
@@ -136,14 +149,16 @@ class _Pass:
                     break
                 state, current = self.state, self.auth
             else:
-                return True
+                return Trial(found=True)
+            here = self._position(event)
+            furthest = max(furthest, here)
             before = self._take_back()
             if before is None:
-                return False
+                return Trial(found=False, stuck=events[furthest][5])
             position = self._position(before)
-            effort -= self._position(event) - position + 1
+            effort -= here - position + 1
             if effort < 0:
-                return False
+                return Trial(found=False, stuck=events[furthest][5])
 
     def _position(self, event: Event) -> int:
         events = self.outline.events

@@ -62,7 +62,7 @@ def _run(rng: Random, header: Header, most: int, crowded: bool) -> list[Operatio
         lost = turn > 0 and rng.random() < 0.15
         if not (lost and rng.random() < 0.5):
             container = result.container
-        operations.append(_operation(rng, call, result, begin, None if lost else end, turn))
+        operations.append(_operation(rng, call, result, (begin, None if lost else end), turn))
     return operations
 
 
@@ -79,7 +79,8 @@ def _call(rng: Random, container: Container | None, lean: bool) -> Call:
     return Call(op, caller, tuple(sent.items()))
 
 
-def _operation(rng: Random, call: Call, result: Result, begin: int, end: int | None, turn: int) -> Operation:
+def _operation(rng: Random, call: Call, result: Result, span: tuple[int, int | None], turn: int) -> Operation:
+    begin, end = span
     value = None
     if end is not None and result.outcome == "granted" and result.shown is not None:
         value = _shown(rng, call.op, result.shown)
@@ -158,7 +159,7 @@ def _twisted(rng: Random, operations: list[Operation]) -> list[Operation]:
 
 def _soup(rng: Random, most: int, crowded: bool) -> list[Operation]:
     """Locks, unlocks and reads with arbitrary answers and intervals."""
-    made = [_operation(rng, Call("create", "T1"), Result("granted", Container(), None), 0, 1, 0)]
+    made = [_operation(rng, Call("create", "T1"), Result("granted", Container(), None), (0, 1), 0)]
     for turn in range(1, rng.randint(3, most)):
         begin = rng.randint(2, 30 if crowded else 80)
         end = begin + rng.randint(0, 30)

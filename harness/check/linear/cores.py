@@ -1,0 +1,96 @@
+"""Proof of most violations at a glance: the cores of sections.
+
+The core of a section is the time from the first return that shows its auth to the last invocation that shows it. An
+auth is issued once, so the container is Locked with this auth at every moment of the core, whatever else happened.
+Two cores that meet, another section that must begin and end inside a core, or an operation inside a core that cannot
+take effect then: each is a violation that a handful of operations prove, in a history of any length.
+
+      core of A      c0 =================== c1
+      auth of B             |------|                 B's section cannot lie before c0 nor after c1
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from harness.check.linear.section import COUNTED, CREATES, LOCKS, MOST_STATES, OTHER, QUEUED, STATES, UNLOCKS, Event
+
+
+class _Zone:
+    """The operations that show one auth: which of them returned first, and which was invoked last."""
+
+    __slots__ = ("bit", "first", "last")
+
+    def __init__(self, event: Event) -> None:
+        self.first = self.last = event
+        self.bit = 0  # the state of its section, 0 when no granted lock tells it
+
+
+class _Core(NamedTuple):
+    """An interval of a section in which nothing else can hold, without its ends."""
+
+    begin: int
+    end: int
+    auth: str
+    zone: _Zone
+
+
+def clash(events: Sequence[Event], codes: Sequence[int]) -> list[int] | None:
+    """The numbers of a few operations that contradict each other by cores, None when there are none.
+
+    `events` are those of a lock history, in order of return.
+    """
+    if any(codes[event[2]] & OTHER for event in events):
+        return None
+    zones = _zones(events, codes)
+    cores = sorted(
+        _Core(zone.first[0], zone.last[1], auth, zone) for auth, zone in zones.items() if zone.first[0] < zone.last[1]
+    )
+    for one, other in pairwise(cores):
+        if other.begin < one.end:
+            return _numbers(one.zone.first, one.zone.last, other.zone.first, other.zone.last)
+    begins = [core.begin for core in cores]
+    for auth, zone in zones.items():
+        core = _around(cores, begins, zone.last[1], zone.first[0])
+        if core is not None and core.auth != auth:
+            inside = [e for e in events if e[3] == auth and core.begin < e[1] and e[0] < core.end]
+            return _numbers(core.zone.first, core.zone.last, *(inside[:1] or (zone.first, zone.last)))
+    for event in events:
+        core = _around(cores, begins, event[1], event[0])
+        if core is not None and event[3] is None and not _possible(codes[event[2]], core.zone.bit):
+            return _numbers(core.zone.first, core.zone.last, event)
+    return None
+
+
+def _zones(events: Sequence[Event], codes: Sequence[int]) -> dict[str, _Zone]:
+    zones: dict[str, _Zone] = {}
+    for event in events:
+        auth = event[3]
+        if auth is not None:
+            zone = zones.get(auth)
+            if zone is None:
+                zone = zones[auth] = _Zone(event)
+            elif event[1] > zone.last[1]:
+                zone.last = event
+            if codes[event[2]] & LOCKS:
+                zone.bit = codes[event[2]] >> MOST_STATES & STATES
+    return zones
+
+
+def _around(cores: Sequence[_Core], begins: Sequence[int], invoke: int, return_: int) -> _Core | None:
+    """The core that lies around an interval, its ends included."""
+    place = bisect_left(begins, invoke) - 1
+    return cores[place] if place >= 0 and return_ < cores[place].end else None
+
+
+def _possible(code: int, bit: int) -> bool:
+    """Whether an operation may take effect in a section of this state (0: of any holder)."""
+    if code & (CREATES | LOCKS | UNLOCKS):
+        return False
+    states = (code >> MOST_STATES if code & COUNTED else code) & STATES
+    return bool(states & (bit or STATES & ~QUEUED))
+
+
+def _numbers(*events: Event) -> list[int]:
+    return list(dict.fromkeys(event[5] for event in events))
