@@ -49,12 +49,16 @@ class Timeline:
     operations: Sequence[Operation] = field(repr=False)
     all: list[int] = field(default_factory=list)
     by_op: dict[str, list[int]] = field(default_factory=dict)
+    _merged: dict[tuple[str, ...], list[int]] = field(default_factory=dict, repr=False)
 
     def of(self, *ops: str) -> list[int]:
         """Operations of some kinds."""
         if len(ops) == 1:
             return self.by_op.get(ops[0], [])
-        return sorted((index for op in ops for index in self.by_op.get(op, [])), key=self.invoke)
+        merged = self._merged.get(ops)
+        if merged is None:
+            merged = self._merged[ops] = sorted((one for op in ops for one in self.by_op.get(op, [])), key=self.invoke)
+        return merged
 
     def invoke(self, index: int) -> int:
         """When an operation was invoked."""
@@ -92,6 +96,20 @@ class Timeline:
             and operations[number].op != "create"
             and not {"Locked", "Running"} & set(leaves(operations[number]))
         ]
+
+    def updated_to(self, state: str, operation: Operation) -> bool:
+        """Whether an update to a state may have taken effect before an operation returned."""
+        first = self._first_updates.get(state)
+        return first is not None and first <= ends_at(operation)
+
+    @cached_property
+    def _first_updates(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for number in self.of("update"):
+            state = asked_state(self.operations[number])
+            if state is not None and self.operations[number].type != "fail":
+                found.setdefault(state, self.invoke(number))
+        return found
 
     def alone(self, operation: Operation) -> bool:
         """Whether nothing but a changer itself could change the container while it was under way."""

@@ -5,9 +5,9 @@ from itertools import pairwise
 from typing import Any
 
 from harness.check.index import Index
-from harness.check.invariants.findings import Findings, culprit_of, told
+from harness.check.invariants.findings import Accusation, Findings, culprit_of, told
 from harness.check.timeline import Calm, Timeline, ends_at, is_dispatch, shown
-from harness.contract import STATES
+from harness.contract import REQUIREMENTS, STATES
 from harness.history import Operation
 
 _UNPAGED = frozenset({"state", "locked_by_uuid", "uuid"})
@@ -67,16 +67,20 @@ def durable(index: Index, across: Iterable[Findings]) -> Findings:
             findings.judged["DUR-1"] += known * sum(one.invoke_ns > first and one.type != "info" for one in later)
     for found in across:
         for one in found.accusations:
-            if crosses_restart(index, one.operations):
+            if index.covers(REQUIREMENTS[one.requirement].level) and crosses_restart(index, one):
                 again = f"{one.message}; the server had been restarted between"
                 last = index.operations[one.operations[-1]]
                 findings.accuse_run(last, index.timeline(last), "DUR-1", again, *one.operations)
     return findings
 
 
-def crosses_restart(index: Index, evidence: tuple[int, ...]) -> bool:
-    """Whether the server was restarted after the last but one and before the last of an accusation's operations."""
-    if len(evidence) < 2 or not index.restarts:
+def crosses_restart(index: Index, accusation: Accusation) -> bool:
+    """Whether the server was restarted after the last but one and before the last of an accusation's operations.
+
+    That a lock at priority 0 is granted needs no restart to explain it.
+    """
+    evidence = accusation.operations
+    if len(evidence) < 2 or not index.restarts or accusation.requirement == "LOCK-4":
         return False
     before, after = index.operations[evidence[-2]], index.operations[evidence[-1]]
     return index.restarted(after.run, ends_at(before), after.invoke_ns)

@@ -52,9 +52,7 @@ def _kept(find: Callable[[Index], Findings]) -> Callable[[Index], Findings]:
     def find_within(index: Index) -> Findings:
         findings = find(index)
         if index.restarts:
-            findings.accusations = [
-                one for one in findings.accusations if not reads.crosses_restart(index, one.operations)
-            ]
+            findings.accusations = [one for one in findings.accusations if not reads.crosses_restart(index, one)]
         return findings
 
     return find_within
