@@ -37,7 +37,8 @@ def make_plan(scenario: Scenario, seed: int, runs: int | None = None) -> Plan:
     """The plan of a scenario's schedule; the same seed gives the same plan.
 
     `runs` takes the place of the number of a `sample` or `race`, and repeats an `order` so often: without it once, or
-    GROUP_RUNS times where a group is sent together. `every` runs each order once whatever it is. Raises ScenarioError when `every` allows more orders than its limit.
+    GROUP_RUNS times where a group is sent together. `every` runs each order once whatever it is. Raises ScenarioError
+    when `every` allows more orders than its limit.
     """
     schedule = scenario.schedule
     match schedule.kind:

@@ -33,6 +33,8 @@ def _names(source: Source, scenario: Scenario) -> None:
     for fleet in scenario.fleets:
         ids: set[str] = set()
         for step in fleet.steps:
+            if step.id in RESERVED:
+                source.fault(step.mark, f'"{step.id}" is a word of expressions; call the step something else')
             if step.id in ids:
                 source.fault(step.mark, f'"{step.id}" names another step of {fleet.name} too')
             ids.add(step.id)

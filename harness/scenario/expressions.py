@@ -8,6 +8,7 @@
 asks a World, which answers from one run's history alone.
 """
 
+import keyword
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -54,8 +55,8 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
 }
 """Functions and what they are given."""
 
-RESERVED = frozenset({*FUNCTIONS, "none", "true", "false", "member", "and", "or", "not", "in"})
-"""Names that no session, step, fleet or container may have."""
+RESERVED = frozenset({*FUNCTIONS, *keyword.kwlist, "none", "true", "false", "member"})
+"""Names that no session, step, fleet or container may have; Python's own words cannot stand in an expression."""
 
 
 @dataclass(frozen=True)

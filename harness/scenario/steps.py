@@ -288,10 +288,9 @@ class _StepReader:
         return tuple(found)
 
     def _others(self, key: str) -> tuple[str, ...]:
-        """Step ids of other sessions; that they are of other sessions is checked when all steps are known."""
+        """Step ids of other sessions, not of fleets: a barrier says when a crowd has come so far."""
         found = []
-        names = self.cast.names
-        known = [*names.steps, *(f"{fleet}.{step}" for fleet, steps in names.fleets.items() for step in steps)]
+        known = self.cast.names.steps
         for tree in fields.one_or_more(self.form.get(key)):
             step = fields.text(self.source, tree, key)
             if step in known:

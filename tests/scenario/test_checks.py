@@ -182,6 +182,7 @@ def test_members_of_a_fleet_have_containers_of_their_own() -> None:
             "D is a fleet; say of how many with count(...)",
             None,
         ),
+        ("id: mine", "id: raise", "{id: raise, ", '"raise" is a word of expressions', None),
         ("id: mine", "id: lock", "{id: lock, l", '"lock" names another step of D too', None),
         (
             "when: lock.granted",
