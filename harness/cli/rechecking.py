@@ -18,6 +18,16 @@ from harness.scenario import Mark, Scenario, Schedule, load_text
 
 def recheck(paths: Sequence[Path], known: Known) -> int:
     """Judge each file and report on all; the exit code."""
+    result = judge_files(paths, known)
+    look = look_for(sys.stdout)
+    if any(one.verdict.violations for one in result.results):
+        write(sys.stdout, failure_report(result, look) + "\n")
+    write(sys.stdout, summary(result, look))
+    return exit_code(result)
+
+
+def judge_files(paths: Sequence[Path], known: Known) -> RunResult:
+    """One result of all files, as the runs that recorded them had; click.UsageError for one that cannot be read."""
     began = time.monotonic()
     result = RunResult(target="recorded", level="must", seed=0, started="")
     for path in paths:
@@ -34,11 +44,7 @@ def recheck(paths: Sequence[Path], known: Known) -> int:
         result.results.append(one)
     result.seconds = time.monotonic() - began
     result.not_exercised = not_exercised(result)
-    look = look_for(sys.stdout)
-    if any(one.verdict.violations for one in result.results):
-        write(sys.stdout, failure_report(result, look) + "\n")
-    write(sys.stdout, summary(result, look))
-    return exit_code(result)
+    return result
 
 
 def scenario_of(history: History, path: Path) -> Scenario:

@@ -153,9 +153,8 @@ def replay_command(run: RunResult, result: ScenarioResult, violation: Violation 
 def next_commands(run: RunResult) -> list[str]:
     """One or two commands that a reader would want next, each with what it is for."""
     found = failures(run.results)
-    target = shlex.quote(run.target)
     if run.unreachable:
-        return [f"lockrace doctor --target {target}"]
+        return ["lockrace explain 4"]
     if found:
         first = found[0]
         return [replay_command(run, first.result, first.violation), f"lockrace explain {first.violation.requirement}"]
