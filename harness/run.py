@@ -87,17 +87,23 @@ def _chosen(plans: Sequence[Plan], opened: OpenTarget, level: Level, skipped: li
     """Plans that this run can judge; why the others are left out goes into `skipped`."""
     chosen = []
     for plan in plans:
-        scenario = plan.scenario
-        missing = sorted({token for token in scenario.tokens.values() if token in TOKEN_NAMES} - set(opened.callers))
-        if not covers(level, scenario.level):
-            skipped.append(f"{scenario.name}: it judges level {scenario.level}")
-        elif missing:
-            skipped.append(f"{scenario.name}: it needs the {missing[0]} token")
-        elif opened.endpoint.restart is None and any(step.verb == "restart" for step in scenario.steps().values()):
-            skipped.append(f"{scenario.name}: this run cannot restart the server (--start, --restart-command)")
+        if reason := left_out(plan.scenario, opened, level):
+            skipped.append(f"{plan.scenario.name}: {reason}")
         else:
             chosen.append(plan)
     return chosen
+
+
+def left_out(scenario: Scenario, opened: OpenTarget, level: Level) -> str | None:
+    """Why a run at `level` against this target cannot try a scenario, or None."""
+    missing = sorted({token for token in scenario.tokens.values() if token in TOKEN_NAMES} - set(opened.callers))
+    if not covers(level, scenario.level):
+        return f"it judges level {scenario.level}"
+    if missing:
+        return f"it needs the {missing[0]} token"
+    if opened.endpoint.restart is None and any(step.verb == "restart" for step in scenario.steps().values()):
+        return "this run cannot restart the server (--start, --restart-command)"
+    return None
 
 
 async def _run_each(
@@ -107,7 +113,7 @@ async def _run_each(
     for index, plan in enumerate(plans):
         watcher.planned(plan)
         share = None if ends is None else max(0.0, (ends - time.monotonic()) / (len(plans) - index))
-        one, lost = await _run_one(plan, opened, options, share, watcher)
+        one, lost = await run_one(plan, opened, options, share, watcher)
         result.results.append(one)
         watcher.finished(one)
         if lost is not None:
@@ -116,7 +122,7 @@ async def _run_each(
             return
 
 
-async def _run_one(
+async def run_one(
     plan: Plan, opened: OpenTarget, options: RunOptions, budget_s: float | None, watcher: Watcher
 ) -> tuple[ScenarioResult, str | None]:
     """Drive one plan, then judge the history that it left on disk; and how the target was lost meanwhile."""

@@ -1,0 +1,103 @@
+"""The target of one pytest worker: opened for the first scenario, kept for all of them, ended with the session."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from harness.cli.options import TargetChoice, make_target
+from harness.contract import Level, covers
+from harness.drive.target import OpenTarget, TargetRefused, connected
+from harness.plan import Plan, make_plan
+from harness.pytest_plugin import NotConforming
+from harness.report.decision import exit_code
+from harness.report.result import RunResult, ScenarioResult
+from harness.report.summary import reasons
+from harness.report.terminal import Look, failure_report
+from harness.run import RunOptions, left_out, run_one
+from harness.scenario import Scenario
+
+
+class _Unwatched:
+    """pytest shows the progress."""
+
+    def started(self, plans: Sequence[Plan]) -> None: ...
+    def planned(self, plan: Plan) -> None: ...
+    def ran(self, run: int) -> None: ...
+    def finished(self, result: ScenarioResult) -> None: ...
+
+
+class Bench:
+    """An open target and an event loop of its own."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._level: Level = config.getoption("--lockrace-level")
+        self._runner = asyncio.Runner()
+        self._stack = contextlib.AsyncExitStack()
+        self._opened: OpenTarget | None = None
+        self._refused: str | None = None
+
+    def run(self, scenario: Scenario) -> None:
+        """Run one instance. Raises NotConforming with the report; skips what the level or the target leaves out."""
+        if not covers(self._level, scenario.level):
+            pytest.skip(f"it judges level {scenario.level}")
+        opened = self._target()
+        if reason := left_out(scenario, opened, self._level):
+            pytest.skip(reason)
+        plan = make_plan(scenario, self._option("seed"), self._option("runs"))
+        options = RunOptions(
+            level=self._level,
+            seed=self._option("seed"),
+            timeout_s=self._option("timeout"),
+            known=self._option("known"),
+            max_dispatch_attempts=self._option("max-dispatch-attempts"),
+            out=self._option("out"),
+        )
+        one, lost = self._runner.run(run_one(plan, opened, options, None, _Unwatched()))
+        self._tell(one, opened, lost)
+
+    def close(self) -> None:
+        """End the target and its processes."""
+        self._runner.run(self._stack.aclose())
+        self._runner.close()
+
+    def _target(self) -> OpenTarget:
+        if self._refused is not None:
+            raise NotConforming(self._refused)
+        if self._opened is None:
+            target = make_target(self._choice())
+            try:
+                entering = self._stack.enter_async_context(connected(target, self._option("timeout")))
+                self._opened = self._runner.run(entering)
+            except TargetRefused as refused:
+                self._refused = str(refused)
+                raise NotConforming(self._refused) from None
+        return self._opened
+
+    def _choice(self) -> TargetChoice:
+        return TargetChoice(
+            target=self._option("target"),
+            level=self._level,
+            token=None,
+            token2=None,
+            token_file=self._option("token-file"),
+            insecure=self._option("insecure"),
+            start=self._option("start"),
+            ready=self._option("ready"),
+            max_dispatch_attempts=self._option("max-dispatch-attempts"),
+        )
+
+    def _tell(self, one: ScenarioResult, opened: OpenTarget, lost: str | None) -> None:
+        result = RunResult(opened.name, self._level, self._option("seed"), "", results=[one], unreachable=lost)
+        if exit_code(result) == 0:
+            return
+        if one.verdict.violations:
+            raise NotConforming(failure_report(result, Look()))
+        why = [lost] if lost else reasons(one)
+        raise NotConforming(f"{one.scenario.name}: {one.label}: {'; '.join(why)}\n{one.history_path}")
+
+    def _option(self, name: str) -> Any:
+        return self._config.getoption(f"--lockrace-{name}")
