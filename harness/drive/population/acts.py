@@ -5,6 +5,7 @@ from time import monotonic
 from harness.drive.population.dispatcher import Dispatcher, Lock, Sight
 
 TRIES = 3
+MOST_TRIED = 4  # of a page of the queue: what one does not get, others have locked meanwhile
 WORK = (1.0, 10.0)  # seconds of a dispatcher's time that a container runs
 CANCELS = 0.05  # of the runs end as Cancelled
 CARRIED_PAGE = 100
@@ -13,10 +14,9 @@ _OVER = frozenset({"Queued", "Complete", "Cancelled"})
 
 
 async def queue(one: Dispatcher) -> list[str]:
-    """Containers that wait for a dispatcher, in an order of its own."""
+    """A few of the containers that wait for a dispatcher, in an order of its own."""
     found = await one.page(state="Queued", above_priority=0)
-    one.stream.shuffle(found)
-    return found
+    return one.stream.sample(found, min(MOST_TRIED, len(found)))
 
 
 async def lock(one: Dispatcher, uuid: str) -> bool:
@@ -50,8 +50,8 @@ async def run(one: Dispatcher, uuid: str) -> None:
 
 async def see_after_suspects(one: Dispatcher) -> None:
     """Free what has stood still for too long: unlock what is Locked, cancel what is Running."""
-    if one.is_new:
-        await _find_what_was_mine(one)
+    if one.looks_around:
+        await _look_around(one)
     chosen = list(one.suspects)
     for uuid in one.stream.sample(chosen, min(MOST_SUSPECTS, len(chosen))):
         before, now = one.suspects[uuid], await one.look(uuid)
@@ -76,15 +76,16 @@ async def _free(one: Dispatcher, uuid: str, sight: Sight) -> None:
         one.suspect(uuid, sight._replace(since=monotonic()))
 
 
-async def _find_what_was_mine(one: Dispatcher) -> None:
-    """After a restart: all that carries the token may be what the incarnation before had locked."""
+async def _look_around(one: Dispatcher) -> None:
+    """All that carries the token may be stuck by what this dispatcher, or an incarnation before, once asked for."""
     for state in ("Locked", "Running"):
         carried = await everything_carried(one, state)
         if carried is None:
             return  # next time, then
         for uuid in carried:
-            one.suspect(uuid)
-    one.is_new = False
+            if uuid not in one.suspects:
+                one.suspect(uuid)
+    one.looks_around_at = monotonic() + one.grace_s
 
 
 async def everything_carried(one: Dispatcher, state: str) -> list[str] | None:

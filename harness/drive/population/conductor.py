@@ -33,7 +33,7 @@ NAME = "population"
 
 _TICK_S = 0.1
 _AT_ONCE = 16  # calls of the conductor itself under way at one time
-_SILENCE_S = 5.0  # beyond the limit of one request: nothing that can be understood was heard from the target
+_SILENCE_S = 2.0  # beyond twice the limit of one request: nothing that can be understood was heard from the target
 _SWEEP_S = 3.0  # without one more container that has ended: look at those that have not
 _LISTED = 100  # containers that a listing of the conductor asks for by their uuid
 _LIST_EVERY_S = 1.0
@@ -179,7 +179,7 @@ class _Conductor:
             if hand.gone.is_set() and not self._halting:
                 raise HarnessFault(f"a worker process ended by itself: it had {len(hand.dispatchers)} dispatchers")
         silent_s = time.monotonic() - self._heard
-        if silent_s > self.options.timeout_s + _SILENCE_S:
+        if silent_s > 2 * self.options.timeout_s + _SILENCE_S:
             raise TargetLost(f"the target has said nothing that can be understood for {silent_s:.0f} s")
 
     def _asks_for_more(self) -> bool:

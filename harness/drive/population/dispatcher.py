@@ -12,7 +12,7 @@ from harness.wire import Answer
 POLL = 10.0  # seconds of a dispatcher's time between two looks at an empty queue
 GRACE = 60.0  # after so many without a change a lock or a run counts as abandoned
 RESTART = 5.0  # from a crash to the next incarnation
-MOST_POLLS_A_SECOND = 300.0  # of the whole population while the queue is empty, in real seconds
+MOST_POLLS_A_SECOND = 150.0  # of the whole population while the queue is empty, in real seconds
 PAGE = 20  # of a listing
 _ALPHABET = string.digits + string.ascii_lowercase
 
@@ -46,7 +46,7 @@ class Dispatcher:
         self.stream = site.population.stream(self.name)
         self.site = site
         self.suspects: dict[str, Sight] = {}  # containers that may be stuck by something that it did
-        self.is_new = incarnation > 1  # a restarted one looks first for what carries its token
+        self.looks_around_at = 0.0  # (monotonic seconds) not before does it look for what carries its token
         self._turn = turn
         self._after: str | None = self._somewhere()
         self._idle_s = max(POLL * site.population.second_s, site.population.dispatchers / MOST_POLLS_A_SECOND)
@@ -90,6 +90,15 @@ class Dispatcher:
         self.suspects[uuid] = sight or Sight(None, None, monotonic())
 
     @property
+    def looks_around(self) -> bool:
+        """Whether it is time to look for what carries its token and may be stuck.
+
+        Only one that has crashed, or was once not answered, has reason to: what it asked for may take effect at any
+        later time, when it has long looked and seen nothing.
+        """
+        return self.client.incarnation > 1 and monotonic() > self.looks_around_at
+
+    @property
     def grace_s(self) -> float:
         """How long a lock may stand still before its holder counts as dead: longer where the server is slow."""
         return GRACE * self.site.population.second_s + 10 * self.client.slowest_s
@@ -102,7 +111,7 @@ class Dispatcher:
         self.client.event("crash")
         self.client.forget()
         self.suspects.clear()
-        self.is_new = True
+        self.looks_around_at = 0.0
         await self.rest(RESTART)
 
 

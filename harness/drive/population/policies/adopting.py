@@ -11,7 +11,6 @@ from harness.drive.population.policies.careful import careful
 
 async def adopting(one: Dispatcher) -> bool:
     """Take over one container that carries its token, else do as a careful one does."""
-    one.is_new = False  # what others would look after first it takes at once
     for state in ("Locked", "Running"):
         carried = await everything_carried(one, state)
         if not carried:
