@@ -76,9 +76,12 @@ def _judge_invariants(index: Index, scenario: Scenario | None, verdict: Verdict)
                 found.append(_place(index, scenario, invariant, accusation, rank))
             elif invariant.below is not None:
                 races.setdefault(invariant.below, []).append(accusation)
-    linear = index.linear
-    verdict.linearizability = linear.verdict
-    verdict.inconclusive += [one.reason for one in linear.containers if one.verdict == "unknown"]
+    unknown = [one.reason for one in index.linear.containers if one.verdict == "unknown"]
+    verdict.inconclusive += unknown
+    if any(violation.name == "linearizable" for _, violation in found):
+        verdict.linearizability = "violated"
+    elif unknown:
+        verdict.linearizability = "unknown"
     verdict.violations, verdict.more_violations = _first_of_each(found)
     verdict.exercised = {one: count for one, count in exercised.items() if count}
     verdict.known_races += _races_below(races, scenario, verdict.runs)
