@@ -24,6 +24,10 @@ _COMMANDS = {
     "simulate": "A population of dispatchers works through a queue, with faults; then check.",
     "explain": "Explain a requirement, invariant, known race, mutant, scenario or exit code.",
     "serve": "Start the reference server.",
+    "new": "Write a scenario file to start from.",
+    "init": "Write settings, a first scenario and a CI workflow.",
+    "doctor": "Check this machine and a target before a run.",
+    "schema": "Print a JSON Schema: scenario, history or results.",
 }
 """Every command with its one line of help, so that `lockrace --help` imports none of them."""
 
