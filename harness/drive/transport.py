@@ -6,7 +6,7 @@ happened to each request is known exactly (`harness.drive.failures`). httpx's ow
 fleets call `Transport.call` with bytes from `Transport.prepare`.
 
     async with Transport("http://127.0.0.1:8000") as transport:
-        await transport.warm(range(10))
+        await transport.warm(range(10), transport.prepare("GET", "/"))
         answer = await transport.call(transport.prepare("GET", "/"), lane=3)
 
 A *lane* is a connection with a name that the caller chose. It carries one request at a time, is opened when first
@@ -29,6 +29,8 @@ from harness.drive.connection import Answer, Connection, Limits
 from harness.drive.failures import Garbled, Lost, NotSent
 from harness.drive.gate import Gate, look
 
+_WARM_STEPS = 64
+_BUSY_LANES = 4
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _UNFIT_IN_TARGET = re.compile(rb"[\x00-\x20\x7f]")
 _UNFIT_IN_VALUE = re.compile(rb"[\x00\r\n]")
@@ -133,18 +135,29 @@ class Transport(httpx.AsyncBaseTransport):
             track = self._lanes[lane] = _Lane()
         return await self._on(track, data, timeout_s, gate, racer)
 
-    async def warm(self, lanes: Iterable[Hashable], request: bytes | None = None) -> None:
-        """Open the lanes' connections in parallel, so that they spread over the target's workers.
+    async def warm(self, lanes: Iterable[Hashable], request: bytes) -> None:
+        """Open those lanes that are not, spread over the target's workers; each new one carries one `request`.
 
-        With a prebuilt `request` each also carries one exchange: only then has a worker surely accepted it.
+        Where workers share a listening socket, the first to wake accepts all connections that wait, and requests on
+        one worker do not race. So connections come one by one (in many small groups, of a large fleet), each while
+        the last few open ones carry a request: their workers are busy, another accepts.
         """
         tracks = [self._lanes.setdefault(lane, _Lane()) for lane in lanes]
-        await _all([self._warm_one(track, request) for track in tracks])
+        opened: list[_Lane] = []
+        due: list[_Lane] = []
+        for track in tracks:
+            is_open = track.connection is not None and self._fresh(track.connection)
+            (opened if is_open else due).append(track)
+        step = -(-len(due) // _WARM_STEPS) or 1
+        for begin in range(0, len(due), step):
+            coming = due[begin : begin + step]
+            busy = [track for track in opened[-_BUSY_LANES:] if not track.lock.locked()]
+            await _all([self._on(track, request, None, None, None) for track in (*busy, *coming)])
+            opened += coming
 
-    async def _warm_one(self, track: _Lane, request: bytes | None) -> None:
-        if request is not None:
-            await self._on(track, request, None, None, None)
-            return
+    async def connect(self, lane: Hashable) -> None:
+        """Make sure that a lane is open: the next request on it leaves at once."""
+        track = self._lanes.setdefault(lane, _Lane())
         async with track.lock:
             if track.connection is None or not self._fresh(track.connection):
                 await self._ready(track)

@@ -200,7 +200,7 @@ class Client:
         request_id, data = self._encoded(call, as_whom)
         transport = self._site.transport
         try:
-            await transport.warm([self._name])
+            await transport.connect(self._name)
         except NotSent as error:
             raise self._missed() from error
         sending = asyncio.create_task(transport.call(data, lane=self._name))
