@@ -61,7 +61,8 @@ def _violation(run: RunResult, found: Failure) -> str:
     violation, scenario = found.violation, found.result.scenario
     mark = violation.mark or scenario.mark
     title = f"{violation.requirement} {violation.name} in {scenario.name}"
-    text = f"{seen_sentence(violation)}\n{replay_command(run, found.result, violation)}"
+    also = "".join(f"\n{one.requirement}: {seen_sentence(one)}" for one in found.also[:5])
+    text = f"{seen_sentence(violation)}{also}\n{replay_command(run, found.result, violation)}"
     return _command("error", scenario.path, mark, title, text)
 
 
@@ -113,7 +114,9 @@ def _violations(run: RunResult, found: list[Failure]) -> list[str]:
             f"{markdown_cell(requirement_text(violation.requirement))}\n\n"
             f"**Seen:** {markdown_cell(seen_sentence(violation))} "
             f"(in {one.runs} {'run' if one.runs == 1 else 'runs'}; {markdown_cell(scenario.place(mark))})\n\n"
-            f"```\n{replay_command(run, one.result, violation).replace('```', '')}\n```\n\n"
+            + "".join(f"- {other.requirement}: {markdown_cell(seen_sentence(other))}\n" for other in one.also[:10])
+            + ("\n" if one.also else "")
+            + f"```\n{replay_command(run, one.result, violation).replace('```', '')}\n```\n\n"
         )
     return parts
 

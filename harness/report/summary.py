@@ -47,12 +47,12 @@ class Family:
 
 @dataclass(frozen=True)
 class Failure:
-    """One requirement violated in one scenario file: what was seen first stands for all, and how often it was seen."""
+    """What one scenario file showed of violations: the first stands for all; and how often any was seen."""
 
     result: ScenarioResult
     violation: Violation
-    also: tuple[Violation, ...]  # what else was seen of it, the first of each invariant, clause or step
-    runs: int  # runs of all instances that showed it; at least, where `more`
+    also: tuple[Violation, ...]  # the first of each other invariant, clause or step, and of each other requirement
+    runs: int  # of all instances, with a violation; at least, where `more`
     more: bool
     instances: tuple[str, ...]
 
@@ -66,16 +66,17 @@ def families(results: Iterable[ScenarioResult]) -> list[Family]:
 
 
 def failures(results: Iterable[ScenarioResult]) -> list[Failure]:
-    """Every violated requirement once per scenario file; those whose requirement is new come before those that repeat.
+    """Every scenario file with violations once; those that show a new requirement first come before the others.
 
     So whoever reads only the first few learns of as many requirements as possible.
     """
-    groups: dict[tuple[str, str], list[tuple[ScenarioResult, Violation]]] = {}
+    groups: dict[str, list[tuple[ScenarioResult, Violation]]] = {}
     for result, violation in violations(results):
-        groups.setdefault((result.scenario.family, violation.requirement), []).append((result, violation))
+        groups.setdefault(result.scenario.family, []).append((result, violation))
     seen: Counter[str] = Counter()
     ranked = []
-    for (_, requirement), members in groups.items():
+    for members in groups.values():
+        requirement = members[0][1].requirement
         ranked.append((seen[requirement], _failure(members)))
         seen[requirement] += 1
     return [found for _, found in sorted(ranked, key=lambda pair: pair[0])]
@@ -83,11 +84,13 @@ def failures(results: Iterable[ScenarioResult]) -> list[Failure]:
 
 def _failure(members: list[tuple[ScenarioResult, Violation]]) -> Failure:
     result, violation = members[0]
-    first = {one.name: one for _, one in reversed(members)}
+    first: dict[tuple[str, str], Violation] = {}
+    for _, one in members:
+        first.setdefault((one.requirement, one.name), one)
     return Failure(
         result=result,
         violation=violation,
-        also=tuple(one for name, one in reversed(first.items()) if name != violation.name),
+        also=tuple(first.values())[1:],
         runs=len({(owner.scenario.name, one.run) for owner, one in members}),
         more=any(owner.verdict.more_violations for owner, _ in members),
         instances=tuple(dict.fromkeys(owner.scenario.name for owner, _ in members)),
@@ -164,6 +167,20 @@ def next_commands(run: RunResult) -> list[str]:
     races = known_races(run.results)
     commands = [f"lockrace explain {next(iter(races))}"] if races else []
     return [*commands, "lockrace run --target http://your-server:port --token-file FILE"]
+
+
+def left_out(run: RunResult) -> list[str]:
+    """Scenarios that were left out, by reason: "it judges level arvados: attempt_limit, foreign_unlock and 14 more"."""
+    by_reason: dict[str, list[str]] = {}
+    for text in run.skipped:
+        name, _, reason = text.partition(": ")
+        by_reason.setdefault(harmless(reason), []).append(harmless(name))
+    texts = []
+    for reason, names in by_reason.items():
+        families_of = list(dict.fromkeys(name.partition("[")[0] for name in names))
+        more = f" and {len(families_of) - 3} more" if len(families_of) > 3 else ""
+        texts.append(f"{', '.join(families_of[:3])}{more}: {reason}")
+    return texts
 
 
 def relative(path: Path) -> str:

@@ -31,12 +31,14 @@ from harness.report.summary import (
     failures,
     families,
     known_races,
+    left_out,
     next_commands,
     reasons,
     relative,
     replay_command,
     requirements_of,
     violated_requirements,
+    violations,
 )
 from harness.report.timeline import Row, Timeline, seen_sentence, timeline
 from harness.report.timeline_table import timeline_table
@@ -189,9 +191,11 @@ def _failure_parts(
     facts.add_row("must", shortened(requirement_text(violation.requirement), 2 * look.width - 20))
     facts.add_row("seen", Text(shortened(seen_sentence(violation), 3 * look.width - 30), "bold"))
     if found.also:
-        more = f"; and {len(found.also) - 2} more" if len(found.also) > 2 else ""
-        text = "; ".join(seen_sentence(one) for one in found.also[:2])
-        facts.add_row("also", Text(shortened(text, 2 * look.width - 40) + more))
+        for place, one in enumerate(found.also[:3]):
+            text = f"{one.requirement}: {seen_sentence(one)}"
+            facts.add_row("" if place else "also", shortened(text, look.width - 5))
+        if len(found.also) > 3:
+            facts.add_row("", f"and {_count(len(found.also) - 3, 'more violation')}")
     facts.add_row("when", _where_seen(found))
     yield facts
     yield Text()
@@ -280,8 +284,8 @@ def _summary_rows(run: RunResult, html: Path | None) -> Iterable[tuple[str, Rend
     yield "against", harmless(f"{run.target}, level {run.level}, seed {run.seed}")
     violated = violated_requirements(run.results)
     if violated:
-        text = "; ".join(f"{name} in {_count(count, 'scenario')}" for name, count in violated.items())
-        yield "violated", Text(text, STYLES["violation"])
+        bad = len({result.scenario.name for result, _ in violations(run.results)})
+        yield "violated", Text(f"{', '.join(violated)}; in {_count(bad, 'scenario')}", STYLES["violation"])
     elif found:
         judged = len(requirements_of(run)) - len(run.not_exercised)
         yield "violated", f"none of the {_count(judged, 'requirement')} judged"
@@ -305,9 +309,8 @@ def _explained(name: str, some: Sequence[ScenarioResult], most: int = 3) -> Iter
 def _ends(run: RunResult, html: Path | None) -> Iterable[tuple[str, RenderableType]]:
     if run.not_exercised:
         yield "not exercised", f"{', '.join(run.not_exercised)}: nothing that was run could judge this"
-    if run.skipped:
-        more = f"; and {len(run.skipped) - 3} more" if len(run.skipped) > 3 else ""
-        yield "left out", harmless("; ".join(run.skipped[:3])) + more
+    for place, text in enumerate(left_out(run)[:4]):
+        yield "" if place else "left out", text
     if run.unreachable:
         yield "unreachable", Text(harmless(run.unreachable), STYLES["violation"])
     if run.fault:

@@ -150,7 +150,7 @@ def test_the_summary_counts_and_says_where_to_look_next():
     text = summary(run_of(violated(), known_race(), unsure(), *table()), PLAIN, Path("out/report.html"))
     assert "83 from 4 files: 1 violation, 1 inconclusive, 1 known race, 80 conforms" in text
     assert "282 runs" in text
-    assert "LOCK-3 in 1 scenario" in text
+    assert "LOCK-3; in 1 scenario" in text
     assert "stolen_lock: known race, reproduced in 1 of 1 run" in text
     assert "thundering_herd[size=10]: the requests overlapped in none of 200 runs" in text
     assert "DUR-1" in text
@@ -169,7 +169,7 @@ def test_the_summary_of_a_clean_run_names_no_violation():
         ({"unreachable": "connection refused"}, "connection refused"),
         ({"fault": "a worker died"}, "a worker died"),
         ({"interrupted": True}, "the rest was not tried"),
-        ({"skipped": ["durable: the harness cannot restart this server"]}, "cannot restart"),
+        ({"skipped": ["durable[a]: no restart", "durable[b]: no restart", "x: y"]}, "durable: no restart"),
     ],
 )
 def test_the_summary_says_what_ended_a_run(more, part):
@@ -225,7 +225,7 @@ def test_all_that_violates_one_requirement_in_one_scenario_is_one_failure():
     bad.verdict.violations.append(other)
     text = failure_report(run_of(bad), PLAIN)
     assert text.count("seen ") == 1
-    assert "also b_lock was granted, not refused" in text
+    assert "also LOCK-3: b_lock was granted, not refused" in text
     assert "in 2 of 200 runs; run 0 is shown" in text
 
 

@@ -116,7 +116,7 @@ def _case(run: RunResult, found: Failure, number: int, limits: Limits) -> dict[s
         "requirement": violation.requirement,
         "text": requirement_text(violation.requirement),
         "seen": shortened(seen_sentence(violation), 2000),
-        "also": [shortened(seen_sentence(one), 500) for one in found.also[:20]],
+        "also": [f"{one.requirement}: {shortened(seen_sentence(one), 500)}" for one in found.also[:20]],
         "drawing": draw(whole, limits.drawn),
         "whole": whole,
         "table": window(whole.rows, limits.table_rows),
