@@ -54,6 +54,7 @@ class _Config(NamedTuple):
     done: frozenset[int]  # pending operations that must take effect and have, of those that can change the container
     seen: frozenset[int]  # the same of those that only observe
     spent: frozenset[int]  # optional ones with a return that have taken effect
+    burnt: frozenset[str]  # auths that these have shown: no later lock can have one of them
     used: tuple[int, ...]  # how many of each kind of optional ones without a return have
 
 
@@ -68,7 +69,7 @@ def search(
     walk = _Walk(spec, timed, bound, evidence or Evidence())
     configs = _Frontier()
     for state in starts:
-        configs.add(_Config(state, frozenset(), frozenset(), frozenset(), walk.nothing_used), None)
+        configs.add(_Config(state, *[frozenset()] * 4, walk.nothing_used), None)
     for kind, position in _events(timed):
         if kind == _INVOKED:
             walk.invoke(position)
@@ -98,11 +99,11 @@ class _Frontier:
     """Configurations with the order that led to each, without those that another one makes needless."""
 
     def __init__(self) -> None:
-        self.configs: dict[tuple[State, frozenset[int]], list[tuple[_Config, _Trail]]] = {}
+        self.configs: dict[tuple[State, frozenset[int], frozenset[str]], list[tuple[_Config, _Trail]]] = {}
 
     def add(self, config: _Config, trail: _Trail) -> bool:
         """Add one, unless one that is as good is there; whether it was added."""
-        same = self.configs.setdefault((config.state, config.done), [])
+        same = self.configs.setdefault((config.state, config.done, config.burnt), [])
         if any(_as_good(other, config) for other, _ in same):
             return False
         same[:] = [pair for pair in same if not _as_good(config, pair[0])]
@@ -114,7 +115,7 @@ class _Frontier:
 
 
 def _as_good(one: _Config, other: _Config) -> bool:
-    """Whether whatever is possible from the other is possible from this one, which agrees in state and done."""
+    """Whether whatever is possible from the other is possible from this one, which agrees in state, done and burnt."""
     return (
         one.seen >= other.seen
         and one.spent <= other.spent
@@ -172,24 +173,32 @@ class _Walk:
         after = _Frontier()
         if one.optional:
             for config, trail in configs:
-                after.add(config._replace(spent=config.spent - {position}), trail)
+                after.add(self._without(config, position), trail)
         tried = _Frontier()
         stack = list(configs)
         while stack and self.left >= 0:
             config, trail = self._absorb(*stack.pop())
             if position in config.done or position in config.seen or position in config.spent:
-                gone = frozenset({position})
-                done, seen, spent = config.done - gone, config.seen - gone, config.spent - gone
-                after.add(_Config(config.state, done, seen, spent, config.used), trail)
+                after.add(self._without(config, position), trail)
             elif tried.add(config, trail):
                 stack.extend(self._next(config, trail, one.return_))
         self._observers.discard(position)
         self._changers.discard(position)
         self._left_over.discard(position)
-        shown = self._requests[position].shown_auth
-        if isinstance(shown, str) and not one.optional:
-            self._issued.add(shown)
+        if not one.optional:
+            self._issued |= self._burns(position)
         return after
+
+    def _without(self, config: _Config, position: int) -> _Config:
+        """The configuration when the operation is no longer pending; what it showed is then known for all of them."""
+        gone = frozenset({position})
+        burnt = config.burnt if self._timed[position].optional else config.burnt - self._burns(position)
+        return config._replace(done=config.done - gone, seen=config.seen - gone, spent=config.spent - gone, burnt=burnt)
+
+    def _burns(self, position: int) -> frozenset[str]:
+        """The auth that an operation shows, if any."""
+        shown = self._requests[position].shown_auth
+        return frozenset({shown}) if isinstance(shown, str) and shown != OWN else frozenset()
 
     def _next(self, config: _Config, trail: _Trail, now: int) -> Iterator[tuple[_Config, _Trail]]:
         """Each configuration that one more change leads to."""
@@ -203,12 +212,15 @@ class _Walk:
                     first[self._kinds[position]] = position
         for position in first.values():
             for state in self._moves(config, position, now):
+                burnt = config.burnt | self._burns(position)
+                after = config._replace(state=state, burnt=burnt)
                 if self._timed[position].optional:
-                    yield config._replace(state=state, spent=config.spent | {position}), (trail, position)
+                    after = after._replace(spent=config.spent | {position})
                 elif self._timed[position].changes:
-                    yield config._replace(state=state, done=config.done | {position}), (trail, position)
+                    after = after._replace(done=config.done | {position})
                 else:
-                    yield config._replace(state=state, seen=config.seen | {position}), (trail, position)
+                    after = after._replace(seen=config.seen | {position})
+                yield after, (trail, position)
         for place, positions in enumerate(self._invoked):
             count = config.used[place]
             if count < len(positions):
@@ -226,7 +238,10 @@ class _Walk:
         ]
         for position in sorted(content):
             trail = (trail, position)
-        return (config._replace(seen=config.seen.union(content)), trail) if content else (config, trail)
+        if content:
+            burnt = config.burnt.union(*map(self._burns, content))
+            config = config._replace(seen=config.seen.union(content), burnt=burnt)
+        return config, trail
 
     def _moves(self, config: _Config, position: int, now: int) -> list[State]:
         """The states to which a pending operation can bring a configuration."""
@@ -247,8 +262,7 @@ class _Walk:
             return False
         if old is not None and old.auth == UNKNOWN:
             return True
-        shown = (self._requests[position].shown_auth for position in (*config.done, *config.seen, *config.spent))
-        return new.auth not in self._issued and new.auth not in set(shown)
+        return new.auth not in self._issued and new.auth not in config.burnt
 
     def _outlasts(self, config: _Config, auth: str) -> bool:
         """Whether a lock would last until after the return of an operation that cannot take effect during it."""
@@ -256,13 +270,9 @@ class _Walk:
         for return_, position in self._ending:
             if return_ >= pin:
                 return False
-            if position in self._left_over and position not in config.done and self._names(position) != auth:
+            if position in self._left_over and position not in config.done and auth not in self._burns(position):
                 return True
         return False
-
-    def _names(self, position: int) -> str | None:
-        shown = self._requests[position].shown_auth
-        return shown if isinstance(shown, str) else None
 
 
 def _anonymous(timed: Sequence[Timed], evidence: Evidence) -> list[Request]:

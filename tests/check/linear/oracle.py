@@ -62,9 +62,10 @@ def _agree(one: Operation, shown: Container | None, auths: dict[int, str], heade
     if one.op != "auth":
         fields = [
             (value.state, shown.state),
-            (value.priority, shown.priority),
             (value.locked_by_uuid, shown.locked_by),
         ]
+        if shown.state != "Cancelled":  # Arvados then sets the priority to 0
+            fields.append((value.priority, shown.priority))
         if covers(header.level, "arvados"):
             fields.append((value.lock_count, shown.lock_count))
     if any(said is not UNSET and said != is_ for said, is_ in fields):

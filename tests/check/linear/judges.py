@@ -1,0 +1,38 @@
+"""Each part of the check by itself, on one sample: what it says must agree with the oracle."""
+
+from operator import itemgetter
+from typing import Any
+
+from harness.check import linearizable
+from harness.check.linear import cores, search, spec, sweep
+from harness.check.linear.collect import collect
+from harness.check.linear.shapes import codes_of
+from harness.model import Rules
+from tests.check.linear.histories import Sample
+
+
+def disagreement(sample: Sample, exists: bool, modules: dict[str, Any]) -> str:
+    """Which part is wrong about whether an order exists; "" when none is. `modules` replace the parts by their name."""
+    rules = Rules(sample.header.level, sample.header.max_dispatch_attempts)
+    the_spec = modules.get("spec", spec).Spec(rules, sample.header.tokens.values())
+    (history,), shapes = collect(sample.operations, sample.header)
+    history.events.sort(key=itemgetter(0))
+    codes = codes_of(the_spec, shapes.requests, _priority(sample))
+    if modules.get("sweep", sweep).try_orders(history.events, codes, rules, 1000).found and not exists:
+        return "sweep"
+    if modules.get("cores", cores).clash(history.events, codes) is not None and exists:
+        return "cores"
+    found = modules.get("search", search).search(the_spec, history.timed(shapes), frozenset({None}))
+    if found.verdict != ("linearizable" if exists else "violated"):
+        return "search"
+    return ""
+
+
+def whole_disagreement(sample: Sample, exists: bool) -> str:
+    """The same for the public function."""
+    verdict = linearizable.linearize(sample.operations, sample.header).verdict
+    return "" if verdict == ("linearizable" if exists else "violated") else f"linearize says {verdict}"
+
+
+def _priority(sample: Sample) -> int:
+    return int((sample.operations[0].sent or {}).get("priority", 1))
