@@ -4,8 +4,10 @@ import asyncio
 import re
 import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -125,6 +127,11 @@ class App:
         except StoreError as error:
             print(f"reference_server: {error} ({request.request_id})", file=sys.stderr)
             return error_response(500, ("the database did not do what was asked",), request.request_id)
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{Path(where.filename).name}:{where.lineno}"
+            print(f"reference_server: {type(error).__name__} at {place} ({request.request_id})", file=sys.stderr)
+            return error_response(500, ("internal error",), request.request_id)
 
     async def _dispatch(self, request: Request) -> Response:
         if request.method == "OPTIONS":

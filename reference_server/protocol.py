@@ -1,8 +1,9 @@
-"""The HTTP protocol with limits: a header that is too large or too slow ends the connection."""
+"""The HTTP protocol with limits: a header that is too large is refused, one that is too slow ends the connection."""
 
 import asyncio
 from typing import Any
 
+import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 LARGEST_HEADER_BYTES = 131_072
@@ -25,9 +26,21 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.header_timer is not None:
             self.header_bytes += len(data)
             if self.header_bytes > LARGEST_HEADER_BYTES:
-                self.transport.close()
+                self._refuse(b"431 Request Header Fields Too Large", "header is too large")
                 return
         super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:
+        """ERR-1: also what is no HTTP at all is refused in JSON."""
+        self._refuse(b"400 Bad Request", msg)
+
+    def _refuse(self, status: bytes, message: str) -> None:
+        body = msgspec.json.encode({"errors": [message]})
+        self.transport.write(
+            b"HTTP/1.1 %b\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
+            % (status, len(body), body)
+        )
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

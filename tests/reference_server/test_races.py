@@ -1,0 +1,24 @@
+"""Crowds at once on real processes and databases, and what a crowd must notice."""
+
+import pytest
+
+from bench.races import race_rounds
+from tests.reference_server.support import empty_postgres
+
+CROWD = 50
+
+
+@pytest.mark.parametrize(("kind", "workers"), [("sqlite", 1), ("sqlite", 2), ("postgresql", 4)])
+def test_a_crowd_has_one_winner_and_leaves_no_other_auth_alive(kind, workers, tmp_path, request):
+    if kind == "sqlite":
+        database = str(tmp_path / "containers.sqlite")
+    else:
+        database = empty_postgres(request.getfixturevalue("postgres_url"))
+    assert race_rounds(database, workers, rounds=6, crowd_size=CROWD) == []
+
+
+def test_the_check_notices_a_server_that_grants_to_two(tmp_path):
+    arguments = ("--mutant", "check_before_lock")
+    wrong = race_rounds(str(tmp_path / "containers.sqlite"), 1, 1, 2, *arguments)
+    assert any("instead of" in line for line in wrong)
+    assert any("is alive" in line for line in wrong)
