@@ -94,12 +94,13 @@ class Own:
     def __init__(self, url: str, headers: Headers, racers: int, kind: GateKind) -> None:
         self._transport = Transport(url, timeout_s=LIMIT_S)
         self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+        self._harmless = self._transport.prepare("GET", "/", self._headers)
         self._racers = racers
         self._kind: GateKind = kind
         self._lanes = range(racers + SPARE_LANES)
 
     async def open(self) -> None:
-        await self._transport.warm(self._lanes, self._transport.prepare("GET", "/", self._headers))
+        await self._transport.warm(self._lanes, self._harmless)
 
     async def round(self, path: str) -> list[Hit]:
         gate, tasks = await self._armed(path)
@@ -115,7 +116,7 @@ class Own:
     async def _armed(self, path: str) -> tuple[Gate, Sequence[asyncio.Task[Answer]]]:
         request = self._transport.prepare("POST", path, self._headers)
         lanes = random.sample(self._lanes, self._racers)
-        await self._transport.warm(lanes)
+        await self._transport.warm(lanes, self._harmless)
         gate = Gate(self._racers, self._kind)
         tasks = [asyncio.create_task(self._transport.call(request, lane=lane, gate=gate)) for lane in lanes]
         await gate.armed(LIMIT_S)

@@ -36,6 +36,9 @@ WINDOWS = {"0": "check_then_act_0", "0.1 ms": "check_then_act_100us", "1 ms": "c
 WINDOWS["10 ms"] = "check_then_act_10ms"
 STORES = {"sqlite": ("--workers", "2"), "postgres": ("--workers", "4", "--database", "embedded-postgres")}
 
+NARROW = "sqlite, bare"
+"""SELECT then UPDATE in one breath; see narrow_server.py."""
+
 Maker = Callable[[str, Headers, int], Method]
 METHODS: dict[str, Maker] = {
     "gather over httpx": Gather,
@@ -85,6 +88,22 @@ async def reference(*arguments: str) -> AsyncIterator[Server]:
         await target.close()
 
 
+@contextlib.asynccontextmanager
+async def beside(script: str, *arguments: str) -> AsyncIterator[str]:
+    """The URL of a server that lies beside this file; ends it on leaving."""
+    pipe = asyncio.subprocess.PIPE
+    path = str(Path(__file__).with_name(script))
+    server = await asyncio.create_subprocess_exec(sys.executable, path, *arguments, stdin=pipe, stdout=pipe)
+    assert server.stdout is not None
+    assert server.stdin is not None
+    try:
+        port = (await server.stdout.readline()).decode().strip()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.stdin.close()
+        await server.wait()
+
+
 class Site:
     """What a bench does to a server between rounds: make a container, give it back."""
 
@@ -124,14 +143,8 @@ async def rate(seconds: float, workers: int, one: Callable[[int], Awaitable[obje
 
 
 async def client(seconds: float) -> dict[str, float]:
-    script = str(Path(__file__).with_name("trivial_server.py"))
-    pipe = asyncio.subprocess.PIPE
-    server = await asyncio.create_subprocess_exec(sys.executable, script, stdin=pipe, stdout=pipe)
-    assert server.stdout is not None
-    port = (await server.stdout.readline()).decode().strip()
-    rates = await _client_rates(f"http://127.0.0.1:{port}", seconds)
-    server.terminate()
-    await server.wait()
+    async with beside("trivial_server.py") as url:
+        rates = await _client_rates(url, seconds)
     stock = rates["stock httpx"]
     table = Table("client, 100 connections", "requests/s", "times stock", title="The client itself")
     for name, one in rates.items():
@@ -279,17 +292,26 @@ async def detect_by_product(mutant: str, arguments: tuple[str, ...], racers: int
     return Found(len(double), len(double) * racers, sum(double), seconds)
 
 
+async def detect_by_all(server: Server, seconds: float) -> dict[str, Found]:
+    found = {"hammering over httpx": await detect_by_hammering(server, seconds)}
+    for name, make in METHODS.items():
+        for racers in (2, 10):
+            found[f"{name}, {racers}"] = await detect_by_rounds(server, make, racers, seconds)
+    return found
+
+
 async def detect(stores: list[str], windows: list[str], seconds: float) -> dict[tuple[str, str, str], Found]:
     found: dict[tuple[str, str, str], Found] = {}
+    if "sqlite" in stores and "0" in windows:
+        async with beside("narrow_server.py", "2") as url:
+            for name, one in (await detect_by_all(Server(url, {}), seconds)).items():
+                found[NARROW, "0", name] = one
     for store in stores:
         for window in windows:
             mutant = WINDOWS[window]
             async with reference("--mutant", mutant, *STORES[store]) as server:
-                found[store, window, "hammering over httpx"] = await detect_by_hammering(server, seconds)
-                for name, make in METHODS.items():
-                    for racers in (2, 10):
-                        key = (store, window, f"{name}, {racers}")
-                        found[key] = await detect_by_rounds(server, make, racers, seconds)
+                for name, one in (await detect_by_all(server, seconds)).items():
+                    found[store, window, name] = one
             for racers in (2, 10):
                 found[store, window, f"lockrace run, {racers}"] = await detect_by_product(
                     mutant, STORES[store], racers, 200, random.randrange(10**6)
@@ -331,14 +353,14 @@ def targets(rates: dict[str, float] | None, found: dict[tuple[str, str, str], Fo
 
     if rates is not None:
         say("our client, times stock httpx", rates["our transport, lean call"] / rates["stock httpx"], 10)
-    gather = found.get(("sqlite", "0", "gather over httpx, 2"))
+    gather = found.get((NARROW, "0", "gather over httpx, 2"))
     if gather is not None:
         naive_until = gather.requests / max(1, gather.detections)
         naive_rate = max(1, gather.detections) / gather.seconds
         for name, least in (("gate, 2", 15), ("burst, 2", 45)):
-            own = found["sqlite", "0", name]
+            own = found[NARROW, "0", name]
             say(f"{name}: times fewer requests per detection", naive_until * own.detections / own.requests, least)
-        best = max(found["sqlite", "0", name].detections / found["sqlite", "0", name].seconds for name in _PAIRS)
+        best = max(found[NARROW, "0", name].detections / found[NARROW, "0", name].seconds for name in _PAIRS)
         say("times more detections a second", best / naive_rate, 100)
     for window, share in (("1 ms", 0.9), ("0.1 ms", 0.5)):
         one = found.get(("sqlite", window, "lockrace run, 10"))

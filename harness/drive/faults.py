@@ -239,7 +239,7 @@ class FaultProxy:
     async def _reset_after(self, request: _Request, lane: int, client: _Client, case: _Case) -> None:
         """Forward, reset without waiting for the answer, then wait for it all the same: the harness wants to know."""
         with contextlib.suppress(NotSent):
-            await self._upstream.warm([lane])
+            await self._upstream.connect(lane)
         finding_out = asyncio.create_task(self._observed(request, lane, case))
         await asyncio.sleep(0)  # the connection is open, so the request leaves now
         _reset(client.writer)

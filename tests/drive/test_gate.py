@@ -52,7 +52,8 @@ def test_nothing_whole_leaves_before_the_release(kind: GateKind) -> None:
 
     async def run() -> list[Answer]:
         async with serving(arrivals) as url, Transport(url) as transport:
-            await transport.warm(range(3))
+            for lane in range(3):
+                await transport.connect(lane)
             gate = Gate(3, kind)
             tasks = await racers(transport, gate, 3)
             if kind == "gate":

@@ -286,6 +286,38 @@ def test_lanes_are_connections_and_rotate() -> None:
     assert len(set(first)) == 3
 
 
+def test_connections_come_while_the_open_ones_are_busy() -> None:
+    asked: dict[int, int] = {}
+
+    async def script(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            asked[peer.number] = asked.get(peer.number, 0) + 1
+            await peer.say(OK)
+
+    async def run() -> None:
+        async with serving(script) as url, Transport(url) as transport:
+            get = transport.prepare("GET", "/")
+            await transport.warm(range(6), get)
+            assert asked == {1: 5, 2: 5, 3: 4, 4: 3, 5: 2, 6: 1}  # itself, and up to four that came after it
+            await transport.warm(range(6), get)
+            assert sum(asked.values()) == 20  # all are open: nothing to do
+            await transport.warm(range(7), get)
+            assert asked[7] == 1
+            assert transport.statistics.connects == 7
+
+    asyncio.run(run())
+
+
+def test_large_fleets_open_in_groups() -> None:
+    async def run() -> int:
+        async with serving(ever) as url, Transport(url) as transport:
+            await transport.warm(range(150), transport.prepare("GET", "/"))
+            return transport.statistics.connects
+
+    assert asyncio.run(run()) == 150
+
+
 def test_one_lane_carries_one_request_at_a_time_and_the_wait_has_a_limit() -> None:
     async def silent(peer: Peer) -> None:
         await peer.reader.read()
