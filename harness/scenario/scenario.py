@@ -26,10 +26,15 @@ class UuidOf:
 
 @dataclass(frozen=True)
 class Fault:
-    """What the harness does to one call: at most one of the first three."""
+    """What the harness does to one call: exactly one of lose, reset, hang, hold and delay_ms.
+
+    `reset` cuts the connection at once, whatever becomes of the request; `hang` lets the server answer, tells nobody
+    and leaves the connection open, so that the dispatcher waits until its own time limit.
+    """
 
     lose: Literal["request", "reply"] | None = None
     reset: bool = False
+    hang: bool = False
     hold: Literal["request", "reply"] | None = None
     until: str | None = None  # the step that ends a hold
     delay_ms: int | None = None

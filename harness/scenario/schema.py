@@ -157,6 +157,7 @@ def _fault() -> Schema:
         {
             "lose": _told("Swallow the request, or the reply once the server has answered.", part),
             "reset": _told("Reset the connection.", {"const": "connection"}),
+            "hang": _told("Let the server answer, and leave the dispatcher waiting.", {"const": "connection"}),
             "hold": _told("Hold it back until another step is done.", part),
             "until": _text(),
             "delay": _told("Hold it back for a time.", _text(_TIME)),

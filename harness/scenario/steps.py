@@ -31,6 +31,9 @@ OPTIONS = ("expect", "save", "when", "after", "before", "fault", "retry", "as")
 FILTERS = ("locked_by", "state", "uuid", "priority")
 """What a list step may filter by."""
 
+FAULTS = ("lose", "reset", "hang", "hold", "delay")
+"""What the harness can do to a call, one at a time."""
+
 MAX_STEPS = 100
 MAX_RETRIES = 100
 
@@ -303,10 +306,10 @@ class _StepReader:
         tree = self.form.get("fault")
         if tree is None:
             return None
-        form = Form(self.source, tree, "fault", ("lose", "reset", "hold", "until", "delay"))
-        kinds = [key for key in ("lose", "reset", "hold", "delay") if key in form.tree.items]
+        form = Form(self.source, tree, "fault", (*FAULTS, "until"))
+        kinds = [key for key in FAULTS if key in form.tree.items]
         if len(kinds) != 1:
-            self.cast.fault(tree.mark, "a fault is one of lose, reset, hold and delay")
+            self.cast.fault(tree.mark, f"a fault is one of {fields.listed(FAULTS)}")
         if ("until" in form.tree.items) != ("hold" in form.tree.items):
             self.cast.fault(tree.mark, "hold and until belong together: {hold: reply, until: b_lock}")
         until = form.get("until")
@@ -317,6 +320,7 @@ class _StepReader:
         return Fault(
             lose=cast("Any", fields.one_of(self.source, form.get("lose"), "lose", parts)),
             reset=fields.one_of(self.source, form.get("reset"), "reset", ("connection",)) is not None,
+            hang=fields.one_of(self.source, form.get("hang"), "hang", ("connection",)) is not None,
             hold=cast("Any", fields.one_of(self.source, form.get("hold"), "hold", parts)),
             until=fields.text(self.source, until, "until"),
             delay_ms=fields.length_ms(self.source, form.get("delay"), "delay"),

@@ -297,7 +297,7 @@ def test_a_file_is_read_from_disk_as_from_text(tmp_path: Path) -> None:
             "{hold: reply, until: a_auth}",
             "{lose: reply, reset: connection}",
             "{lose: reply",
-            "a fault is one of lose, reset, hold and delay",
+            "a fault is one of lose, reset, hang, hold and delay",
             None,
         ),
         ("{delay: 50ms}", "{delay: 50}", "50}}", "delay must be a time such as 200ms or 2s, at most 60s", None),

@@ -6,6 +6,10 @@ import pytest
 
 from harness.contract import REQUIREMENTS, covers
 from harness.scenario import ScenarioError, find, load_all, near_term, select, shipped
+from harness.scenario.staging import POLICIES
+from reference_server.mutants import MUTANTS
+
+SHIPPED = load_all([shipped()])
 
 SMALL = """\
 format: 1
@@ -78,14 +82,14 @@ def test_a_choice_by_name_tag_and_requirement(tmp_path: Path) -> None:
 
 
 def test_an_instance_is_chosen_by_its_full_name() -> None:
-    everything = load_all([shipped()])
+    everything = SHIPPED
     (one,) = select(everything, ["transition_table[Queued-shared-lock]"])
     assert one.steps()["call"].verb == "lock"
     assert len(select(everything, ["transition_table"])) == 80
 
 
 def test_what_ships_is_in_order() -> None:
-    everything = load_all([shipped()])
+    everything = SHIPPED
     for scenario in everything:
         assert scenario.path.name == f"{scenario.family}.race.yaml"
         assert scenario.see, scenario.name
@@ -96,16 +100,29 @@ def test_what_ships_is_in_order() -> None:
 
 @pytest.mark.parametrize("level", ["must", "arvados"])
 def test_every_requirement_of_a_level_is_judged_by_a_shipped_scenario(level: str) -> None:
-    judged = {requirement for scenario in select(load_all([shipped()]), [], level) for requirement in scenario.requires}  # type: ignore[arg-type]
+    judged = {requirement for scenario in select(SHIPPED, [], level) for requirement in scenario.requires}  # type: ignore[arg-type]
     wanted = {one.id for one in REQUIREMENTS.values() if covers(level, one.level)}  # type: ignore[arg-type]
     assert wanted - judged <= {"ERR-2", "DUR-1", "LIVE-1"}  # judged of every run, or only under load and restarts
 
 
 def test_the_transition_table_is_whole() -> None:
-    names = {scenario.name for scenario in load_all([shipped()])}
+    names = {scenario.name for scenario in SHIPPED}
     states = ("Queued", "Locked", "Running", "Complete", "Cancelled")
     calls = ("lock", "unlock", "auth", *(f"update-{state}" for state in states))
     wanted = {
         f"transition_table[{given}-{by}-{call}]" for given in states for by in ("shared", "stranger") for call in calls
     }
     assert wanted <= names
+
+
+def test_races_that_really_happened_say_where_and_what_shows_them() -> None:
+    told = {scenario.family: scenario for scenario in SHIPPED if _shown_by(scenario.tags)}
+    assert len(told) >= 25
+    assert all(scenario.see for scenario in told.values())
+    unknown = {name for scenario in told.values() for name in _shown_by(scenario.tags)} - set(MUTANTS) - set(POLICIES)
+    assert unknown == set()
+
+
+def _shown_by(tags: tuple[str, ...]) -> list[str]:
+    """The mutants and policies that tags name: mutant-keep_auth, policy-adopting."""
+    return [tag.partition("-")[2] for tag in tags if tag.startswith(("mutant-", "policy-"))]
