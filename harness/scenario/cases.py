@@ -4,6 +4,7 @@ Caller    call                 the row's call, with the row's token
 Watcher          look          a get with the shared token: what came of it
 """
 
+import functools
 from dataclasses import replace
 from typing import Literal, cast
 
@@ -198,5 +199,7 @@ def _clause(name: str, branch: Branch, text: str, mark: Mark) -> Clause:
     return Clause(name, "always", _expression(text), mark)
 
 
+@functools.cache
 def _expression(text: str, condition: bool = True) -> Expression:
+    """The expression of a text that rows have in common; rows repeat few, so each is compiled once."""
     return parse_expression(text, _NAMES, condition)

@@ -107,7 +107,9 @@ def _bindings(source: Source, form: Form) -> Iterator[tuple[Form, dict[str, Scal
     rest = {key: value for key, value in form.tree.items.items() if key != "parameters"}
     for combination in itertools.product(*parameters.values()):
         leaves = dict(zip(parameters, combination, strict=True))
-        tree = _filled(source, Mapping(rest, form.tree.marks, form.tree.mark), leaves, used)
+        tree = Mapping(rest, form.tree.marks, form.tree.mark)
+        if "${" in source.text:
+            tree = _filled(source, tree, leaves, used)
         yield Form(source, tree, "a scenario file", TOP_KEYS), {name: leaf.value for name, leaf in leaves.items()}
     for name in parameters.keys() - used:
         form.fault("parameters", f'the parameter "{name}" is used nowhere; a scalar "${{{name}}}" stands for it')
