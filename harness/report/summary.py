@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.check.verdict import Violation
 from harness.contract import REQUIREMENTS, covers
-from harness.report.describe import harmless
+from harness.report.describe import harmless, shortened
 from harness.report.result import Label, RunResult, ScenarioResult
 
 WORST_FIRST: tuple[Label, ...] = ("violation", "inconclusive", "baseline", "known race", "conforms")
@@ -97,6 +97,20 @@ def _failure(members: list[tuple[ScenarioResult, Violation]]) -> Failure:
     )
 
 
+def when_seen(found: Failure) -> str:
+    """In how many runs and instances, and which run a report shows."""
+    verdict = found.result.verdict
+    least = "at least " if found.more and found.runs < verdict.runs else ""
+    if len(found.instances) > 1:
+        others = ", ".join(name for name in found.instances if name != found.result.scenario.name)
+        text = f"in {least}{counted(found.runs, 'run')} of {len(found.instances)} instances (also {others})"
+        return shortened(text, 200)
+    if verdict.runs <= 1:
+        return "in the only run"
+    raced = "" if verdict.raced is None else f", of which {verdict.raced} raced"
+    return f"in {least}{found.runs} of {verdict.runs} runs{raced}; run {found.violation.run} is shown"
+
+
 def violations(results: Iterable[ScenarioResult]) -> Iterator[tuple[ScenarioResult, Violation]]:
     """Every violation that counts, with the result it belongs to; those that a baseline excuses do not."""
     for result in results:
@@ -181,6 +195,11 @@ def left_out(run: RunResult) -> list[str]:
         more = f" and {len(families_of) - 3} more" if len(families_of) > 3 else ""
         texts.append(f"{', '.join(families_of[:3])}{more}: {reason}")
     return texts
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: "1 run", "1,200 runs"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def relative(path: Path) -> str:

@@ -28,6 +28,7 @@ from harness.report.result import Label, RunResult, ScenarioResult
 from harness.report.summary import (
     Failure,
     Family,
+    counted,
     failures,
     families,
     known_races,
@@ -39,8 +40,9 @@ from harness.report.summary import (
     requirements_of,
     violated_requirements,
     violations,
+    when_seen,
 )
-from harness.report.timeline import Row, Timeline, seen_sentence, timeline
+from harness.report.timeline import Row, Timeline, legal_order, seen_sentence, timeline
 from harness.report.timeline_table import timeline_table
 
 FAILURE_LINES = 40
@@ -112,7 +114,7 @@ def family_line(family: Family, look: Look) -> str:
     if len(family.results) > 1:
         head.append(f" ×{len(family.results)}")
     head.append(" " * max(1, 44 - head.cell_len))
-    head.append(f"{_count(family.runs, 'run'):>9}  {family.seconds:5.1f} s  ", "dim")
+    head.append(f"{counted(family.runs, 'run'):>9}  {family.seconds:5.1f} s  ", "dim")
     head.append(harmless(family.results[0].scenario.summary), "dim")
     head.truncate(look.width, overflow="ellipsis")
     detail = _family_detail(family)
@@ -138,7 +140,7 @@ def failure_report(run: RunResult, look: Look, html: Path | None = None, most: i
     found = failures(run.results)
     texts = [failure(run, one, look, html) for one in found[:most]]
     if len(found) > most:
-        rest = [Text(f"and {_count(len(found) - most, 'more failure')}:", "bold")]
+        rest = [Text(f"and {counted(len(found) - most, 'more failure')}:", "bold")]
         for one in found[most : most + 20]:
             text = f"  {one.violation.requirement}  {one.result.scenario.name}: {seen_sentence(one.violation)}"
             rest.append(Text(shortened(text, look.width)))
@@ -173,8 +175,8 @@ def _family_detail(family: Family) -> str:
 
 def _race_text(name: str, reproduced: int, judged: int) -> str:
     if reproduced:
-        return f"{name}: known race, reproduced in {reproduced} of {_count(judged, 'run')}"
-    return f"{name}: known race, closed, seen in none of {_count(judged, 'run')}"
+        return f"{name}: known race, reproduced in {reproduced} of {counted(judged, 'run')}"
+    return f"{name}: known race, closed, seen in none of {counted(judged, 'run')}"
 
 
 def _failure_parts(
@@ -195,27 +197,17 @@ def _failure_parts(
             text = f"{one.requirement}: {seen_sentence(one)}"
             facts.add_row("" if place else "also", shortened(text, look.width - 5))
         if len(found.also) > 3:
-            facts.add_row("", f"and {_count(len(found.also) - 3, 'more violation')}")
-    facts.add_row("when", _where_seen(found))
+            facts.add_row("", f"and {counted(len(found.also) - 3, 'more violation')}")
+    order = legal_order(found.result.history.operations, found.violation)
+    if order:
+        facts.add_row("order", shortened(order, 2 * look.width - 20))
+    facts.add_row("when", when_seen(found))
     yield facts
     yield Text()
     yield timeline_table(whole, most, look.width)
     yield Text()
     yield from _outcomes(result.verdict, look)
     yield _directions(found, whole, html, look)
-
-
-def _where_seen(found: Failure) -> str:
-    verdict = found.result.verdict
-    least = "at least " if found.more and found.runs < verdict.runs else ""
-    if len(found.instances) > 1:
-        others = ", ".join(name for name in found.instances if name != found.result.scenario.name)
-        text = f"in {least}{_count(found.runs, 'run')} of {len(found.instances)} instances (also {others})"
-        return shortened(text, 200)
-    if verdict.runs <= 1:
-        return "in the only run"
-    raced = "" if verdict.raced is None else f", of which {verdict.raced} raced"
-    return f"in {least}{found.runs} of {verdict.runs} runs{raced}; run {found.violation.run} is shown"
 
 
 def _outcomes(verdict: Verdict, look: Look) -> Iterable[RenderableType]:
@@ -240,7 +232,7 @@ def _outcomes(verdict: Verdict, look: Look) -> Iterable[RenderableType]:
     yield table
     if len(ordered) > 4:
         rest = sum(row.runs for row in ordered[4:])
-        yield Text(f"and {_count(len(ordered) - 4, 'other outcome')} in {_count(rest, 'run')}", "dim")
+        yield Text(f"and {counted(len(ordered) - 4, 'other outcome')} in {counted(rest, 'run')}", "dim")
     yield Text()
 
 
@@ -278,17 +270,17 @@ def _request(row: Row) -> str:
 def _summary_rows(run: RunResult, html: Path | None) -> Iterable[tuple[str, RenderableType]]:
     found = families(run.results)
     whole = Family("", tuple(run.results))
-    files = "" if len(found) == len(run.results) else f" from {_count(len(found), 'file')}"
+    files = "" if len(found) == len(run.results) else f" from {counted(len(found), 'file')}"
     yield "scenarios", Text(f"{len(run.results)}{files}: ").append_text(_label_counts(whole.labels))
-    yield "tried", f"{_count(whole.runs, 'run')}, {_count(whole.requests, 'request')}, {run.seconds:.1f} s"
+    yield "tried", f"{counted(whole.runs, 'run')}, {counted(whole.requests, 'request')}, {run.seconds:.1f} s"
     yield "against", harmless(f"{run.target}, level {run.level}, seed {run.seed}")
     violated = violated_requirements(run.results)
     if violated:
         bad = len({result.scenario.name for result, _ in violations(run.results)})
-        yield "violated", Text(f"{', '.join(violated)}; in {_count(bad, 'scenario')}", STYLES["violation"])
+        yield "violated", Text(f"{', '.join(violated)}; in {counted(bad, 'scenario')}", STYLES["violation"])
     elif found:
         judged = len(requirements_of(run)) - len(run.not_exercised)
-        yield "violated", f"none of the {_count(judged, 'requirement')} judged"
+        yield "violated", f"none of the {counted(judged, 'requirement')} judged"
     for place, (name, counts) in enumerate(known_races(run.results).items()):
         yield "" if place else "known races", Text(_race_text(name, *counts), STYLES["known race"])
     yield from _explained("red", [one for one in run.results if one.label == "violation" and one.notes])
@@ -303,7 +295,7 @@ def _explained(name: str, some: Sequence[ScenarioResult], most: int = 3) -> Iter
         text = f"{result.scenario.name}: {reasons(result)[0]}"
         yield "" if place else name, Text(text, STYLES[result.label])
     if len(some) > most:
-        yield "", f"and {_count(len(some) - most, 'more scenario')}"
+        yield "", f"and {counted(len(some) - most, 'more scenario')}"
 
 
 def _ends(run: RunResult, html: Path | None) -> Iterable[tuple[str, RenderableType]]:
@@ -327,10 +319,6 @@ def _ends(run: RunResult, html: Path | None) -> Iterable[tuple[str, RenderableTy
 
 def _label_counts(counts: dict[Label, int]) -> Text:
     return Text(", ").join(Text(f"{number} {label}", STYLES[label]) for label, number in counts.items())
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _unbroken(name: str, text: str, look: Look) -> str:

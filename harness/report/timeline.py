@@ -151,6 +151,22 @@ def seen_sentence(violation: Violation) -> str:
     return harmless(violation.message) or requirement_text(violation.requirement)
 
 
+def legal_order(operations: Sequence[Operation], violation: Violation) -> str:
+    """The longest legal order of the counterexample and what has no place in it, in words; empty without one."""
+    case = violation.counterexample
+    if case is None or case.stuck is None:
+        return ""
+    names = [_named(operations[index]) for index in case.prefix]
+    shown = ", ".join(names[-6:])
+    before = f"{len(names) - 6} others, " if len(names) > 6 else ""
+    after = f"after {before}{shown}" if names else "even as the first"
+    return f"no place for {_named(operations[case.stuck])} {after}"
+
+
+def _named(operation: Operation) -> str:
+    return f"{dispatcher_of(operation)}'s {request_of(operation)}"
+
+
 def _telling(operations: Sequence[Operation], violation: Violation) -> set[int]:
     """The evidence; of a clause, whose evidence is the whole run, what its text names: steps, tokens, believers."""
     if violation.source != "clause":

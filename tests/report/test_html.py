@@ -193,3 +193,13 @@ def test_containers_of_one_run_are_told_apart():
         ("c2", "Locked", ("1",)),
         ("c1", "Queued", ()),
     ]
+
+
+def test_the_scenario_file_is_shown_around_the_place_as_it_is_written():
+    bad = violated()
+    lines = ["format: 1", *[f"  - {{id: step_{number}}}" for number in range(2, 30)]]
+    bad.scenario = scenario("two_lockers", text="\n".join(lines))
+    page = run_page(run_of(bad))
+    assert '<span class="here">  14 ▶   - {id: step_14}</span>' in page
+    assert "step_8}" in page
+    assert "step_7}" not in page

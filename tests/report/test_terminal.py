@@ -260,3 +260,8 @@ def test_believers_named_by_a_clause_are_marked_where_they_locked():
     found = Violation("clause", "both", "LOCK-3", text, 0, (0, 1, 2, 3), None, Mark(2, 1))
     lines = failure_of(result("violation", scenario("x"), book.operations, violations=[found])).splitlines()
     assert [line.split()[2] for line in lines if line.startswith("▶  ")] == ["lock", "lock"]
+
+
+def test_the_order_that_has_no_place_for_an_operation_is_told():
+    assert "order no place for D[3]'s lock after D[0]'s lock" in failure_of(herd(5, rounds=2))
+    assert "order" not in failure_of(violated())

@@ -99,6 +99,7 @@ class Drawing:
     breaks: tuple[tuple[float, int], ...]  # x, and how many operations were left out there
     ticks: tuple[tuple[float, str], ...]
     order: str  # what the numbers mean, or why there are none
+    released: bool  # whether a bar shows when its request was let go
     shown: int
     of: int
 
@@ -131,6 +132,7 @@ def draw(whole: Timeline, most: int = MOST_ROWS) -> Drawing:
         breaks=tuple(_breaks(items, place, ends)),
         ticks=tuple(_ticks(rows, place)),
         order=order,
+        released=any(bar.release is not None for lane in lanes for bar in lane.bars),
         shown=len(rows),
         of=len(whole.rows),
     )
@@ -152,7 +154,9 @@ def _label(row: Row) -> str:
     status = str(operation.status) if operation.status is not None else "?"
     token = f" token {row.token}" if row.token else ""
     fault = f" ({harmless(operation.fault)})" if operation.fault else ""
-    return f"{operation.op} {status}{token}{fault}"
+    state = operation.sent.get("state") if operation.op == "update" and operation.sent else None
+    asked = harmless(f"{operation.op}→{state}" if state else operation.op)
+    return f"{asked} {status}{token}{fault}"
 
 
 def _look(operation: Operation) -> Look:

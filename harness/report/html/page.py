@@ -27,8 +27,10 @@ from harness.report.summary import (
     replay_command,
     requirements_of,
     violated_requirements,
+    when_seen,
 )
 from harness.report.timeline import Row, seen_sentence, timeline, told, window
+from harness.scenario.diagnostics import printable
 
 MOST_BYTES = 2_000_000
 """No page weighs more."""
@@ -115,6 +117,7 @@ def _case(run: RunResult, found: Failure, number: int, limits: Limits) -> dict[s
         "found": found,
         "requirement": violation.requirement,
         "text": requirement_text(violation.requirement),
+        "when": when_seen(found),
         "seen": shortened(seen_sentence(violation), 2000),
         "also": [f"{one.requirement}: {shortened(seen_sentence(one), 500)}" for one in found.also[:20]],
         "drawing": draw(whole, limits.drawn),
@@ -145,7 +148,7 @@ def _excerpt(text: str, line: int, around: int = 6) -> list[tuple[int, str, bool
     lines = text.splitlines()
     first = max(0, line - 1 - around)
     return [
-        (number + 1, shortened(lines[number], 300), number + 1 == line)
+        (number + 1, printable(shortened(lines[number], 300)), number + 1 == line)
         for number in range(first, min(len(lines), line + around))
     ]
 
