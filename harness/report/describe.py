@@ -41,9 +41,9 @@ def request_of(operation: Operation) -> str:
     parts = [operation.op]
     if operation.op == "use" and operation.token:
         parts.append(operation.token)
-    if operation.sent:
+    if operation.sent and operation.op != "create":  # a container's whole description says nothing about a race
         parts += [f"{name}={_value(value)}" for name, value in operation.sent.items()]
-    return harmless(" ".join(parts))
+    return shortened(harmless(" ".join(parts)), 80)
 
 
 def answer_of(operation: Operation) -> str:

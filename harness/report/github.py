@@ -1,5 +1,6 @@
 """What GitHub Actions shows: annotations on the scenario's line, and the summary of a job."""
 
+from itertools import accumulate
 from pathlib import Path
 
 from harness.report.decision import exit_code
@@ -49,12 +50,11 @@ def job_summary(run: RunResult) -> str:
     """The run as Markdown, at most 900 kB: what came out, what was violated and how to see it again."""
     found = failures(run.results)
     parts = [_head(run), *_violations(run, found), *_others(run)]
-    text = ""
-    for place, part in enumerate(parts):
-        if len((text + part).encode()) > MOST_SUMMARY:
-            return text + f"\n{len(parts) - place} parts are left out here; `results.json` has all.\n"
-        text += part
-    return text
+    sizes = accumulate(len(part.encode()) for part in parts)
+    fitting = [part for part, size in zip(parts, sizes, strict=True) if size <= MOST_SUMMARY]
+    rest = len(parts) - len(fitting)
+    note = f"\n{rest} parts are left out here; `results.json` has all.\n" if rest else ""
+    return "".join(fitting) + note
 
 
 def _violation(run: RunResult, found: Failure) -> str:

@@ -152,15 +152,17 @@ def seen_sentence(violation: Violation) -> str:
 
 
 def legal_order(operations: Sequence[Operation], violation: Violation) -> str:
-    """The longest legal order of the counterexample and what has no place in it, in words; empty without one."""
+    """The longest legal order of the counterexample and what ends it, in words; empty without one."""
     case = violation.counterexample
     if case is None or case.stuck is None:
         return ""
     names = [_named(operations[index]) for index in case.prefix]
     shown = ", ".join(names[-6:])
     before = f"{len(names) - 6} others, " if len(names) > 6 else ""
-    after = f"after {before}{shown}" if names else "even as the first"
-    return f"no place for {_named(operations[case.stuck])} {after}"
+    next_one = _named(operations[case.stuck])
+    if not names:
+        return f"no legal order has {next_one} first"
+    return f"a legal order gets as far as {before}{shown}; with {next_one} next it cannot be completed"
 
 
 def _named(operation: Operation) -> str:

@@ -71,7 +71,7 @@ def test_jump_to_violation_focuses_it_and_brings_it_into_sight(page):
     picture.get_by_role("button", name="Jump to violation").click()
     label = page.evaluate("document.activeElement.getAttribute('aria-label')")
     assert label.startswith("D[3]: D.lock, lock → 200 granted")
-    assert "no legal order has a place for it" in label
+    assert "here the legal order ends" in label
     assert picture.locator(".bar.stuck rect").is_visible()
     box, frame = picture.locator(".bar.stuck .name").bounding_box(), picture.locator(".drawing").bounding_box()
     assert frame["x"] <= box["x"] <= frame["x"] + frame["width"]

@@ -263,5 +263,6 @@ def test_believers_named_by_a_clause_are_marked_where_they_locked():
 
 
 def test_the_order_that_has_no_place_for_an_operation_is_told():
-    assert "order no place for D[3]'s lock after D[0]'s lock" in failure_of(herd(5, rounds=2))
+    told = "order a legal order gets as far as D[0]'s lock; with D[3]'s lock next it cannot be completed"
+    assert told in failure_of(herd(5, rounds=2))
     assert "order" not in failure_of(violated())

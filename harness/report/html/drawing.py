@@ -239,7 +239,7 @@ def _order(whole: Timeline, rows: Sequence[Row]) -> tuple[dict[int, int], int | 
     case = whole.violation.counterexample
     if case is not None and (case.prefix or case.stuck is not None):
         numbers = {index: number for number, index in enumerate(case.prefix, start=1)}
-        stuck = "" if case.stuck is None else "; the operation marked ✗ has no place after it"
+        stuck = "" if case.stuck is None else "; with the operation marked ✗ next it cannot be completed"
         return numbers, case.stuck, f"Numbers give the longest legal order{stuck}."
     requests = [row for row in rows if row.operation.op not in EVENTS]
     if any(row.back_ms is None for row in requests):
