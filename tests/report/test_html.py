@@ -203,3 +203,13 @@ def test_the_scenario_file_is_shown_around_the_place_as_it_is_written():
     assert '<span class="here">  14 ▶   - {id: step_14}</span>' in page
     assert "step_8}" in page
     assert "step_7}" not in page
+
+
+def test_numbers_are_explained_only_where_some_are_drawn():
+    book = Book()
+    create = book.did("given", "create", phase="setup", state="Queued")
+    lock = book.did("A", "lock", state="Locked", auth_uuid="t1")
+    case = Counterexample((create, lock), prefix=(create,), stuck=lock)
+    found = Violation("invariant", "linearizable", "GET-1", "seen", 0, (lock,), "c1", Mark(1, 1), case)
+    drawing = drawing_of(result("violation", scenario("x"), book.operations, violations=[found]))
+    assert drawing.order == "With the operation marked ✗ next, the legal order so far cannot be completed."

@@ -239,8 +239,10 @@ def _order(whole: Timeline, rows: Sequence[Row]) -> tuple[dict[int, int], int | 
     case = whole.violation.counterexample
     if case is not None and (case.prefix or case.stuck is not None):
         numbers = {index: number for number, index in enumerate(case.prefix, start=1)}
-        stuck = "" if case.stuck is None else "; with the operation marked ✗ next it cannot be completed"
-        return numbers, case.stuck, f"Numbers give the longest legal order{stuck}."
+        parts = ["Numbers give the longest legal order."] if any(row.index in numbers for row in rows) else []
+        if case.stuck is not None:
+            parts.append("With the operation marked ✗ next, the legal order so far cannot be completed.")
+        return numbers, case.stuck, " ".join(parts)
     requests = [row for row in rows if row.operation.op not in EVENTS]
     if any(row.back_ms is None for row in requests):
         return {}, None, "No order is drawn: what was never answered may have happened at any time."
