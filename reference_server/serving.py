@@ -1,5 +1,6 @@
 """Running the application: the sockets, the ASGI server, the worker processes, and how they all end."""
 
+import contextlib
 import errno
 import multiprocessing
 import os
@@ -70,6 +71,8 @@ def reserved_socket(host: str, port: int, is_shared: bool) -> socket.socket:
                 return bound_socket(host, candidate, is_shared)
             except OSError as error:
                 problem = error
+            if problem.errno != errno.EADDRINUSE:
+                break
         if not port or time.monotonic() > deadline or problem.errno != errno.EADDRINUSE:
             raise UsageError(f"cannot listen on {host}, port {port or 'any'}: {problem}")
         time.sleep(0.05)
@@ -123,7 +126,8 @@ def serve(options: Options, certificate: Certificate | None, listener: socket.so
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn raises the signal again after its clean end
     server = _Server(config, on_ready)
-    server.run(sockets=[listener])
+    with contextlib.suppress(SystemExit):  # uvicorn's way to say that the application did not start
+        server.run(sockets=[listener])
     return server.started
 
 
