@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from operator import attrgetter
 
 from harness.check.linearizable import LinearResult, linearize
 from harness.check.possible import Impossible, impossible
@@ -19,6 +18,8 @@ class Index:
 
     header: Header
     operations: Sequence[Operation]
+    begins: list[int] = field(default_factory=list)  # of every operation: when it was invoked
+    ends: list[int] = field(default_factory=list)  # and when it had certainly taken effect
     timelines: list[Timeline] = field(default_factory=list)
     runs: dict[int, list[int]] = field(default_factory=dict)
     restarts: dict[int, list[tuple[int, int]]] = field(default_factory=dict)  # run -> (invoked, returned)
@@ -87,6 +88,8 @@ class Index:
 def make_index(header: Header, operations: Sequence[Operation]) -> Index:
     """Sort a history by run, container and kind, in one pass."""
     index = Index(header, operations)
+    index.begins = [operation.invoke_ns for operation in operations]
+    index.ends = [ends_at(operation) for operation in operations]
     places = index.places
     for number, operation in enumerate(operations):
         index.runs.setdefault(operation.run, []).append(number)
@@ -108,10 +111,9 @@ def make_index(header: Header, operations: Sequence[Operation]) -> Index:
             timeline.by_op[operation.op] = [number]
         else:
             of_kind.append(number)
-    by_invocation = attrgetter("invoke_ns")
     for timeline in index.timelines:
         for numbers in (timeline.all, *timeline.by_op.values()):
-            numbers.sort(key=lambda number: by_invocation(operations[number]))
+            numbers.sort(key=index.begins.__getitem__)
     return index
 
 
@@ -127,7 +129,12 @@ def _place(index: Index, operation: Operation) -> Timeline:
         timeline = known
     if timeline is None:
         timeline = Timeline(
-            operation.run, operation.container or operation.uuid or "", operation.uuid, index.operations
+            operation.run,
+            operation.container or operation.uuid or "",
+            operation.uuid,
+            index.operations,
+            index.begins,
+            index.ends,
         )
         index.timelines.append(timeline)
     for key in keys:

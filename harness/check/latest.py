@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from itertools import accumulate
 
 from harness.check.index import Index
-from harness.check.timeline import ends_at
 from harness.history import Operation
 
 
@@ -14,7 +13,7 @@ class Latest:
 
     def __init__(self, index: Index, numbers: Iterable[int]) -> None:
         operations = index.operations
-        chosen = sorted((ends_at(operations[number]), operations[number].invoke_ns, number) for number in numbers)
+        chosen = sorted((index.ends[number], operations[number].invoke_ns, number) for number in numbers)
         self._ends = [end for end, _, _ in chosen]
         self._best = list(accumulate(((invoked, number) for _, invoked, number in chosen), max))
 

@@ -73,21 +73,19 @@ class _Front:
 def impossible(timeline: Timeline) -> list[Impossible]:
     """Granted operations that no order of the container's operations explains, in order of their return."""
     operations = timeline.operations
+    begins, ends = timeline.begins, timeline.ends
     relevant = [
         index for index in timeline.all if operations[index].type != "fail" and _says_something(operations[index])
     ]
-    returning = sorted(
-        (index for index in relevant if ends_at(operations[index]) < NEVER),
-        key=lambda index: ends_at(operations[index]),
-    )
+    returning = sorted((index for index in relevant if ends[index] < NEVER), key=ends.__getitem__)
     front = _Front()
     limits: dict[int, list[tuple[int, int, int]]] = {}
     blamed: dict[int, int] = {}
     found: list[Impossible] = []
     begun = 0
     for index in returning:
-        end = ends_at(operations[index])
-        while begun < len(relevant) and operations[relevant[begun]].invoke_ns <= end:
+        end = ends[index]
+        while begun < len(relevant) and begins[relevant[begun]] <= end:
             _begin(front, operations[relevant[begun]], relevant[begun], limits, blamed)
             begun += 1
         operation = operations[index]
@@ -128,23 +126,22 @@ class Surplus(NamedTuple):
     releases: int
 
 
-def surplus(operations: Sequence[Operation], grants: Iterable[int], releases: Iterable[int]) -> list[Surplus]:
+def surplus(timeline: Timeline, grants: Sequence[int], releases: Iterable[int]) -> list[Surplus]:
     """Windows in which grants outnumber the possible releases by more than one; disjoint, in order.
 
     A grant counts where it lies inside the window, a release where it touches it. Let L, R count the grants and
     releases that have begun, and l, r those that have ended. A window from a to b holds at least
     l(b) - L(a) grants and at most R(b) - r(a) releases, so one pass over the moments finds the worst a for each b.
     """
-    events: list[tuple[int, int, int]] = []
-    for index in grants:
-        events.append((operations[index].invoke_ns, 0, index))
-        events.append((ends_at(operations[index]), 3, index))
-    if len(events) < 4:
+    begins, ends = timeline.begins, timeline.ends
+    if len(grants) < 2:
         return []
+    events = [(begins[index], 0, index) for index in grants]
+    events += [(ends[index], 3, index) for index in grants]
     for index in releases:
-        events.append((operations[index].invoke_ns, 1, index))
-        if ends_at(operations[index]) < NEVER:
-            events.append((ends_at(operations[index]), 2, index))
+        events.append((begins[index], 1, index))
+        if ends[index] < NEVER:
+            events.append((ends[index], 2, index))
     events.sort()
     found: list[Surplus] = []
     balance_begun = balance_ended = 0  # L - r and l - R
@@ -163,7 +160,7 @@ def surplus(operations: Sequence[Operation], grants: Iterable[int], releases: It
         else:
             balance_ended += 1
             if lowest is not None and balance_ended - lowest > 1:
-                inside = tuple(one for one in window if ends_at(operations[one]) <= moment)
+                inside = tuple(one for one in window if ends[one] <= moment)
                 found.append(Surplus(inside, len(inside) - (balance_ended - lowest)))
                 lowest, window = None, []
     return found

@@ -47,6 +47,8 @@ class Timeline:
     name: str
     uuid: str | None
     operations: Sequence[Operation] = field(repr=False)
+    begins: Sequence[int] = field(repr=False)  # of every operation of the history: when it was invoked
+    ends: Sequence[int] = field(repr=False)  # and when it had certainly taken effect
     all: list[int] = field(default_factory=list)
     by_op: dict[str, list[int]] = field(default_factory=dict)
     _merged: dict[tuple[str, ...], list[int]] = field(default_factory=dict, repr=False)
@@ -57,12 +59,10 @@ class Timeline:
             return self.by_op.get(ops[0], [])
         merged = self._merged.get(ops)
         if merged is None:
-            merged = self._merged[ops] = sorted((one for op in ops for one in self.by_op.get(op, [])), key=self.invoke)
+            merged = self._merged[ops] = sorted(
+                (one for op in ops for one in self.by_op.get(op, [])), key=self.begins.__getitem__
+            )
         return merged
-
-    def invoke(self, index: int) -> int:
-        """When an operation was invoked."""
-        return self.operations[index].invoke_ns
 
     @cached_property
     def changers(self) -> list[int]:
@@ -108,7 +108,7 @@ class Timeline:
         for number in self.of("update"):
             state = asked_state(self.operations[number])
             if state is not None and self.operations[number].type != "fail":
-                found.setdefault(state, self.invoke(number))
+                found.setdefault(state, self.begins[number])
         return found
 
     def alone(self, operation: Operation) -> bool:
@@ -155,11 +155,11 @@ class Timeline:
         """Locks, unlocks and updates that were refused or forbidden, in order of their return."""
         chosen = (number for number in self.of("lock", "unlock", "update"))
         turned_away = [one for one in chosen if self.operations[one].outcome in {"refused", "forbidden"}]
-        return sorted(turned_away, key=lambda number: ends_at(self.operations[number]))
+        return sorted(turned_away, key=self.ends.__getitem__)
 
     @cached_property
     def _refusal_ends(self) -> list[int]:
-        return [ends_at(self.operations[number]) for number in self.refusals]
+        return [self.ends[number] for number in self.refusals]
 
     def refused_between(self, start: int, operation: Operation, state: str | None = None) -> int | None:
         """The last call that was turned away at or after `start` and begun before an operation's return.
@@ -181,8 +181,8 @@ class Timeline:
             if self.operations[number].type != "fail"
             and (self.operations[number].op == "create" or "priority" in (self.operations[number].sent or {}))
         ]
-        ends = list(accumulate((ends_at(self.operations[number]) for number in setters), max))
-        return setters, [self.invoke(number) for number in setters], ends
+        ends = list(accumulate((self.ends[number] for number in setters), max))
+        return setters, [self.begins[number] for number in setters], ends
 
     def priority(self, operation: Operation) -> tuple[int, int] | None:
         """The priority throughout an operation and what had set it, where that is certain."""

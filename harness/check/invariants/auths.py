@@ -176,7 +176,7 @@ class _Issued:
 def first_readings(timeline: Timeline) -> dict[str | None, int]:
     """The secrets of a container's auths, each with the reading that answered it first."""
     found: dict[str | None, int] = {}
-    for number in sorted(timeline.of("auth"), key=lambda one: ends_at(timeline.operations[one])):
+    for number in sorted(timeline.of("auth"), key=timeline.ends.__getitem__):
         secret = shown(timeline.operations[number], "secret")
         if isinstance(secret, str):
             found.setdefault(secret, number)

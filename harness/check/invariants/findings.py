@@ -46,7 +46,7 @@ def culprit_of(timeline: Timeline, number: int, since: int) -> int | None:
     operation = timeline.operations[number]
     if operation.op not in {"get", "lock"}:
         return None
-    return timeline.refused_between(timeline.invoke(since), operation, needs(operation)[0])
+    return timeline.refused_between(timeline.begins[since], operation, needs(operation)[0])
 
 
 _CALLS = {

@@ -18,7 +18,7 @@ def single_winner(index: Index) -> Findings:
     for timeline in index.timelines:
         locks = _granted_locks(timeline)
         findings.judged["LOCK-3"] += _contended(timeline)
-        for found in surplus(index.operations, locks, _releases(timeline)):
+        for found in surplus(timeline, locks, _releases(timeline)):
             if _at_once(index, found):
                 _accuse_winners(index, findings, timeline, "LOCK-3", found)
         if index.covers("arvados"):
@@ -41,7 +41,7 @@ def lock_only_queued(index: Index) -> Findings:
             text = f"{told(index, number)} was granted on a container that {told(index, since)} had left {state}"
             findings.accuse(timeline, "LOCK-2", text, since, number)
     for timeline in index.timelines:
-        for found in surplus(operations, _granted_locks(timeline), _releases(timeline)):
+        for found in surplus(timeline, _granted_locks(timeline), _releases(timeline)):
             if not _at_once(index, found) and found.grants[-1] not in explained:
                 _accuse_winners(index, findings, timeline, "LOCK-2", found)
         for number in timeline.of("lock"):
@@ -98,7 +98,7 @@ class _Certain:
     """Operations that certainly took a lock, ready to be counted."""
 
     def __init__(self, timeline: Timeline, numbers: list[int]) -> None:
-        spans = sorted((timeline.invoke(number), ends_at(timeline.operations[number])) for number in numbers)
+        spans = sorted((timeline.begins[number], timeline.ends[number]) for number in numbers)
         self.numbers = set(numbers)
         self._spans = spans
 
@@ -153,7 +153,7 @@ def _contended(timeline: Timeline) -> int:
 
 def _at_once(index: Index, found: Surplus) -> bool:
     """Whether any two of the grants were under way at once."""
-    spans = sorted((index.operations[number].invoke_ns, ends_at(index.operations[number])) for number in found.grants)
+    spans = sorted((index.begins[number], index.ends[number]) for number in found.grants)
     return any(one[1] >= other[0] for one, other in pairwise(spans))
 
 
@@ -180,7 +180,7 @@ def _one_lock_by_update(index: Index, findings: Findings, timeline: Timeline, lo
         return  # such a lock may be the one that an update shows
     by_auth: dict[str, int] = {}  # the first answer that shows each auth
     holders: dict[str, int] = {}
-    for number in sorted([*updates, *locks], key=lambda number: ends_at(operations[number])):
+    for number in sorted([*updates, *locks], key=timeline.ends.__getitem__):
         auth, holder = shown(operations[number], "auth_uuid"), shown(operations[number], "locked_by_uuid")
         if not isinstance(auth, str):
             continue
@@ -191,7 +191,7 @@ def _one_lock_by_update(index: Index, findings: Findings, timeline: Timeline, lo
             findings.accuse(timeline, "STATE-4", text, named, number)
         if first != number and operations[number].op == "lock":
             by_auth[auth] = number
-    for found in surplus(operations, by_auth.values(), _releases(timeline)):
+    for found in surplus(timeline, list(by_auth.values()), _releases(timeline)):
         if any(operations[number].op == "update" for number in found.grants):
             _accuse_winners(index, findings, timeline, "STATE-4", found)
 

@@ -62,7 +62,7 @@ def durable(index: Index, across: Iterable[Findings]) -> Findings:
     for run, restarts in index.restarts.items():
         first = min(returned for _, returned in restarts)
         for timeline in index.in_run(run):
-            known = any(ends_at(index.operations[number]) < first for number in timeline.changers)
+            known = any(index.ends[number] < first for number in timeline.changers)
             later = (index.operations[number] for number in timeline.all)
             findings.judged["DUR-1"] += known * sum(one.invoke_ns > first and one.type != "info" for one in later)
     for found in across:
@@ -92,14 +92,14 @@ def no_lost_container(index: Index) -> Findings:
     operations = index.operations
     for timeline in index.timelines:
         known: dict[str | None, int] = {}  # token -> the first answer about this container
-        for number in sorted(timeline.all, key=lambda number: ends_at(operations[number])):
+        for number in sorted(timeline.all, key=timeline.ends.__getitem__):
             operation = operations[number]
             if operation.type == "ok" and is_dispatch(operation):
                 known.setdefault(operation.token, number)
         for number in timeline.all:
             operation = operations[number]
             first = known.get(operation.token)
-            if first is None or ends_at(operations[first]) >= operation.invoke_ns or operation.type == "info":
+            if first is None or index.ends[first] >= operation.invoke_ns or operation.type == "info":
                 continue
             if operation.op == "auth":
                 continue  # it is the auth that may be missing; auth_works judges that

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from harness.check.index import Index
 from harness.check.invariants.findings import Findings, told
 from harness.check.latest import Latest
-from harness.check.timeline import Calm, Timeline, asked_state, ends_at, is_dispatch, leaves, session, shown
+from harness.check.timeline import Calm, Timeline, asked_state, is_dispatch, leaves, session, shown
 from harness.history import Operation
 
 _BY_HOLDER = frozenset({"Running", "Complete", "Cancelled"})
@@ -22,7 +22,7 @@ def single_holder(index: Index) -> Findings:
     operations = index.operations
     for timeline in index.timelines:
         given: dict[str, dict[str, int]] = {}  # secret -> session -> its first reading
-        for number in sorted(timeline.of("auth"), key=lambda one: ends_at(operations[one])):
+        for number in sorted(timeline.of("auth"), key=timeline.ends.__getitem__):
             operation = operations[number]
             secret = shown(operation, "secret")
             if operation.type != "ok" or not isinstance(secret, str) or not is_dispatch(operation):
@@ -124,7 +124,7 @@ def _late_acts(index: Index, timeline: Timeline, ops: tuple[str, ...]) -> Iterab
         who = session(operation)
         if operation.op in ops and is_dispatch(operation) and operation.type != "info" and _acts(operation):
             own = by_session.get(who) if operation.run_auth is None else by_run_auth.get(operation.run_auth)
-            ender = None if own is None else latest.invoked_after(ends_at(operations[own]), operation)
+            ender = None if own is None else latest.invoked_after(index.ends[own], operation)
             if own is not None and ender is not None and not index.crashed(who, operations[own], operation):
                 yield _Late(own, ender, number, operation.run_auth is None and who in given_back)
         if operation.op == "lock":

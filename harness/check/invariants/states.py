@@ -7,7 +7,7 @@ from msgspec import UNSET
 from harness.check.index import Index
 from harness.check.invariants.auths import first_readings
 from harness.check.invariants.findings import Findings, culprit_of, told
-from harness.check.timeline import Calm, Timeline, asked_state, ends_at, is_dispatch, needs, shown
+from harness.check.timeline import Calm, Timeline, asked_state, is_dispatch, needs, shown
 from harness.contract import STATES, TRANSITIONS
 from harness.history import Operation
 
@@ -134,7 +134,7 @@ def _records_kept(index: Index, findings: Findings, timeline: Timeline) -> None:
         if calm is None:
             continue
         first = before.setdefault(calm, number)
-        basis = calm.start if first == number else ends_at(operations[first])
+        basis = calm.start if first == number else index.ends[first]
         culprit = timeline.refused_between(basis, operation)
         if culprit is None:
             continue

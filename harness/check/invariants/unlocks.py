@@ -23,7 +23,7 @@ def unlock_only_locked(index: Index) -> Findings:
     for timeline in index.timelines:
         granted = [number for number in timeline.of("unlock") if operations[number].type == "ok"]
         locks = [number for number in timeline.changers if "Locked" in leaves(operations[number])]
-        for found in surplus(operations, granted, locks):
+        for found in surplus(timeline, granted, locks):
             names = " and ".join(told(index, number) for number in found.grants[:4])
             text = f"{names} were all granted, with at most {found.releases} locks between them"
             findings.accuse(timeline, "UNLOCK-2", text, *found.grants)
@@ -159,7 +159,7 @@ def _limit_says_why(index: Index, findings: Findings, timeline: Timeline) -> Non
     for number in timeline.gets:
         operation = operations[number]
         earlier = not by_update or _cancelled_after(timeline, operation)
-        if operation.invoke_ns <= ends_at(operations[cancelled[0]]) or not earlier:
+        if operation.invoke_ns <= index.ends[cancelled[0]] or not earlier:
             continue
         error = shown(operation, "runtime_error")
         if error is UNSET or shown(operation, "state") != "Cancelled":
@@ -192,7 +192,7 @@ def _last_ender(timeline: Timeline, operation: Operation) -> list[int]:
     """The last unlock or update before an operation that gave up a lock, as evidence."""
     operations = timeline.operations
     for number in reversed(timeline.changers):
-        if ends_at(operations[number]) < operation.invoke_ns and "Locked" not in leaves(operations[number]):
+        if timeline.ends[number] < operation.invoke_ns and "Locked" not in leaves(operations[number]):
             return [number]
     return []
 
