@@ -19,6 +19,7 @@ from detangle.strategies import DFS, FIFO, PCT, Portfolio, RandomWalk, Strategy
 
 from harness.contract import Level
 from harness.drive.conductor import EVENTS, Ensemble
+from harness.drive.line import Trouble, trouble_of
 from harness.drive.provision import provision
 from harness.drive.roster import Member, roster
 from harness.drive.script import Script
@@ -162,6 +163,7 @@ class _Race:
         self._script, self._stage, self._line, self._clock, self._before = script, stage, line, clock, before
         self._facts = Facts(stage.operations, script.token_uuids)
         self._done: dict[str, asyncio.Event] = {}
+        self._held: dict[str, list[tuple[Trouble, asyncio.Task[str | None]]]] = {}
 
     async def run(self, members: Sequence[Member]) -> None:
         """Leg after leg: all dispatchers meet at each barrier."""
@@ -171,6 +173,7 @@ class _Race:
             async with asyncio.TaskGroup() as group:
                 for actor, leg in zip(actors, legs, strict=True):
                     group.create_task(self._dispatcher(actor, leg), name=actor.name)
+        await self._let_go(list(self._held))
 
     async def _dispatcher(self, actor: Actor, steps: Sequence[Step]) -> None:
         for step in steps:
@@ -178,6 +181,7 @@ class _Race:
                 await self._event(other).wait()
             await self._step(actor, step)
             self._event(step.id).set()
+            await self._let_go([step.id])
 
     async def _step(self, actor: Actor, step: Step) -> None:
         if step.when is not None and not step.when.evaluate(self._facts):
@@ -187,13 +191,34 @@ class _Race:
                 self._stage.event(actor, step, self._clock.tick(), None)
                 actor.forget()
             return
+        trouble = trouble_of(step.fault)
+        if trouble is not None and step.fault is not None and step.fault.hold is not None:
+            task = asyncio.create_task(self._send(actor, step, trouble), name=f"{actor.name}, held")
+            self._held.setdefault(step.fault.until or "", []).append((trouble, task))
+            return
+        for _ in range(1 + (step.retry.times if step.retry else 0)):
+            outcome = await self._send(actor, step, trouble_of(step.fault))
+            if step.retry is None or outcome not in step.retry.outcomes:
+                return
+
+    async def _send(self, actor: Actor, step: Step, trouble: Trouble | None) -> str | None:
+        """Send what a step asks for; how it came out, or None where it has nothing to send."""
         ready = self._script.ready(self._stage, actor, step)
-        if ready is not None:
-            await asyncio.sleep(0)  # requests arrive in any order too
-            detangle.note(f"{step.id} is sent")
-            exchange = await self._line.call(0, ready.call, self._script.vault.names)
-            operation = self._script.note(self._stage, ready, exchange)
-            detangle.note(f"{step.id} is {operation.outcome}")
+        if ready is None:
+            return None
+        await asyncio.sleep(0)  # requests arrive in any order too
+        detangle.note(f"{step.id} is sent")
+        exchange = await self._line.call(0, ready.call, self._script.vault.names, trouble)
+        operation = self._script.note(self._stage, ready, exchange)
+        detangle.note(f"{step.id} is {operation.outcome}")
+        return operation.outcome
+
+    async def _let_go(self, step_ids: Sequence[str]) -> None:
+        """Let go what was held until one of these steps, and wait for how it ends."""
+        for step_id in step_ids:
+            for trouble, task in self._held.pop(step_id, []):
+                self._line.let_go(trouble)
+                await task
 
     def _event(self, step: str) -> asyncio.Event:
         return self._done.setdefault(step, asyncio.Event())

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any
 
 from harness import wire
-from harness.drive.line import Exchange, exchange_of, rest_of_listing
+from harness.drive.line import Exchange, Trouble, exchange_of, rest_of_listing
+from harness.explore.troubles import Troubles
 from harness.wire import Call, Reply, Request
 
 Message = MutableMapping[str, Any]
@@ -59,14 +60,31 @@ class AsgiLine:
     def __init__(self, app: AsgiApp, clock: Clock) -> None:
         self._app = app
         self._clock = clock
+        self._troubles = Troubles(clock.tick)
         self._requests = 0
 
-    async def call(self, desk: int, call: Call, secrets: Mapping[str, str]) -> Exchange:  # noqa: ARG002
+    async def call(
+        self,
+        desk: int,  # noqa: ARG002
+        call: Call,
+        secrets: Mapping[str, str],
+        trouble: Trouble | None = None,
+    ) -> Exchange:
         """Send one call; a listing goes on until its last page."""
+        if trouble is not None:
+            return await self._troubles.give(trouble, lambda: self._one(call, secrets))
         exchange = await self._one(call, secrets)
         if call.op == "list":
             return await rest_of_listing(call, exchange, lambda following: self._one(following, secrets))
         return exchange
+
+    async def held(self, trouble: Trouble) -> None:
+        """Wait until a held request or reply is really being held."""
+        await self._troubles.held(trouble)
+
+    def let_go(self, trouble: Trouble) -> None:
+        """Let a held request or reply go on."""
+        self._troubles.let_go(trouble)
 
     async def together(self, calls: Sequence[tuple[int, Call]], secrets: Mapping[str, str]) -> list[Exchange]:
         """All calls at once, each a task of its own."""

@@ -1,8 +1,9 @@
 """What each single rule of run_auth is good for: the race that comes back without it, or the ability that is lost."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from harness.explore.counterexample import Done, race_of
 from harness.explore.programs import (
     CRASH,
     INVARIANTS,
@@ -19,6 +20,7 @@ from harness.explore.search import any_program, search
 from harness.model import RUN_AUTH_RULES, Container, Rules
 
 _CALLS = (*REQUESTS, CRASH)
+_RACES = ("both_hold", "late_unlock_harmless")  # invariants whose break is one of the contract's known races
 
 ABILITIES: dict[str, tuple[tuple[int, str], ...]] = {
     "a dispatcher that locked by an update cannot read its auth or start": (
@@ -40,8 +42,8 @@ class Loss(NamedTuple):
 
     rule: str
     lost: str  # an invariant's name, or one of ABILITIES
+    race: str | None  # the known race that is back
     order: str  # the fewest steps that show it: "A lock, B get"
-    states: int  # of the search that found it
 
 
 def losses(rules: Rules | None = None, dispatchers: int = 2) -> Iterator[Loss]:
@@ -52,11 +54,12 @@ def losses(rules: Rules | None = None, dispatchers: int = 2) -> Iterator[Loss]:
         for invariant in RUN_AUTH_INVARIANTS:
             found = search(without, any_program(_CALLS, None), dispatchers, (invariant,))
             if found.steps:
-                order = [(step.dispatcher, step.move.name) for step in found.steps]
-                yield Loss(rule, invariant, told(order), found.states)
+                order = tuple(Done(step.dispatcher, step.move.name) for step in found.steps)
+                race = race_of(invariant, order)[0] if invariant in _RACES else None
+                yield Loss(rule, invariant, race, told(order))
         for lost, order_ in ABILITIES.items():
             if not is_possible(without, order_):
-                yield Loss(rule, lost, told(order_), len(order_))
+                yield Loss(rule, lost, None, told(order_))
 
 
 def is_possible(protocol: Protocol, order: tuple[tuple[int, str], ...]) -> bool:
@@ -70,16 +73,18 @@ def is_possible(protocol: Protocol, order: tuple[tuple[int, str], ...]) -> bool:
     return True
 
 
-def told(order: list[tuple[int, str]] | tuple[tuple[int, str], ...]) -> str:
+def told(order: tuple[tuple[int, str], ...]) -> str:
     """An order in words: "A lock, B unlock"."""
     return ", ".join(f"{chr(ord('A') + dispatcher)} {name}" for dispatcher, name in order)
 
 
-def as_markdown(rows: Iterator[Loss], describe: Callable[[str], str] = lambda name: name) -> str:
+def as_markdown(rows: Iterator[Loss]) -> str:
     """The table of losses for the documentation."""
-    lines = ["| without the rule that | comes back or is lost | in the fewest steps |", "|---|---|---|"]
+    lines = ["| without the rule that | broken or lost | in the fewest steps |", "|---|---|---|"]
     for row in rows:
-        what = INVARIANTS.get(row.lost)
-        lost = f"{describe(row.lost)} ({what})" if what else row.lost
+        lost = row.lost
+        if lost in INVARIANTS:
+            requirement = INVARIANTS[lost].partition(":")[0]
+            lost = f"`{lost}` ({requirement})" + (f": `{row.race}` is back" if row.race else "")
         lines.append(f"| {RUN_AUTH_RULES[row.rule]} | {lost} | {row.order} |")
     return "\n".join(lines) + "\n"

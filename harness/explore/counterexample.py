@@ -184,7 +184,7 @@ def _requires(order: tuple[Done, ...], what: str, level: Level) -> list[str]:
 
 def _known_race(what: str, order: tuple[Done, ...], written: list[_Written]) -> dict[str, Any]:
     """The block that says which of the contract's own races this is."""
-    race, because = _race_of(what, order)
+    race, because = race_of(what, order)
     names = list(dict.fromkeys(one.session for one in written if "save" in one.step))
     last = written[len(order) - 1]
     only_when = f"{last.id}.granted"
@@ -194,7 +194,8 @@ def _known_race(what: str, order: tuple[Done, ...], written: list[_Written]) -> 
     return {"id": race, "breaks": [what], "only_when": only_when, "because": because}
 
 
-def _race_of(what: str, order: tuple[Done, ...]) -> tuple[str, str]:
+def race_of(what: str, order: tuple[Done, ...]) -> tuple[str, str]:
+    """Which of the contract's own races breaks `what` by this order, and because of what."""
     names = [done.name for done in order]
     if "Locked" in names and what in {"both_hold", "single_winner", "single_holder"}:
         return "double_update", "an update to the state that it has already changes nothing, and is granted"

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from msgspec import UNSET
 
 from harness.contract import Outcome
-from harness.drive.line import Exchange
+from harness.drive.line import Exchange, Trouble
 from harness.drive.target import Caller, Endpoint, OpenTarget
+from harness.explore.troubles import Troubles
 from harness.history import Shown
 from harness.model import Call, Container, Result, Rules, permitted
 from harness.wire import Answer
@@ -46,14 +47,27 @@ class ModelLine:
         self._issued: dict[str, int] = {}  # secret of an auth or run_auth -> number of the lock that issued it
         self._locks = 0
         self._last_ns = 0
+        self._troubles = Troubles(self._now)
 
-    async def call(self, desk: int, call: WireCall, secrets: Mapping[str, str]) -> Exchange:  # noqa: ARG002
-        """The model's answer."""
-        begun_ns = self._now()
-        answer = self._answer(call)
-        return Exchange(
-            answer=answer, invoke_ns=begun_ns, return_ns=self._now(), status=STATUS[answer.outcome], request_id=None
-        )
+    async def call(
+        self,
+        desk: int,  # noqa: ARG002
+        call: WireCall,
+        secrets: Mapping[str, str],  # noqa: ARG002
+        trouble: Trouble | None = None,
+    ) -> Exchange:
+        """The model's answer, or what a fault leaves of it."""
+        if trouble is not None:
+            return await self._troubles.give(trouble, lambda: self._one(call))
+        return await self._one(call)
+
+    async def held(self, trouble: Trouble) -> None:
+        """Wait until a held request or reply is really being held."""
+        await self._troubles.held(trouble)
+
+    def let_go(self, trouble: Trouble) -> None:
+        """Let a held request or reply go on."""
+        self._troubles.let_go(trouble)
 
     async def together(self, calls: Sequence[tuple[int, WireCall]], secrets: Mapping[str, str]) -> list[Exchange]:
         """The answers in the order of the calls."""
@@ -71,6 +85,11 @@ class ModelLine:
     def close(self) -> None:
         """Nothing to end."""
 
+    async def _one(self, call: WireCall) -> Exchange:
+        begun_ns = self._now()
+        answer = self._answer(call)
+        return Exchange(answer=answer, invoke_ns=begun_ns, return_ns=self._now(), status=STATUS[answer.outcome])
+
     def row(self, uuid: str) -> Shown:
         """A container as it is now."""
         return _row(uuid, self._containers[uuid])
@@ -81,8 +100,9 @@ class ModelLine:
         return self._last_ns
 
     def _answer(self, call: WireCall) -> Answer:
-        caller = self._callers.get(call.token)
-        auth = None if caller is not None else self._issued.get(call.token)
+        token = _bare(call.token)
+        caller = self._callers.get(token)
+        auth = None if caller is not None else self._issued.get(token)
         if call.op == "create":
             return self._create(call, caller)
         if call.op == "list":
@@ -158,6 +178,12 @@ class ModelLine:
         secret = f"model-{kind}-{symbol}".ljust(40, "x")
         self._issued[secret] = symbol  # type: ignore[assignment]
         return secret
+
+
+def _bare(token: str) -> str:
+    """The secret of a token in either spelling, alone or as v2/UUID/SECRET."""
+    parts = token.split("/")
+    return parts[2] if parts[0] == "v2" and len(parts) > 2 else token
 
 
 def _auth_uuid(symbol: object) -> str | None:

@@ -1,7 +1,8 @@
 """Every order of a scenario's sessions on the model, without enumerating orders: equal states are followed once.
 
 Two prefixes have come to the same state when the same steps are done, each was answered the same, and the containers
-are the same; whatever follows is then the same too. So a million orders can be a few hundred states.
+are the same; whatever follows is then the same too. So a million orders can be a few hundred states. Where a fault
+holds a message back, it may still change things, so each order is then followed by itself.
 """
 
 import time
@@ -52,6 +53,7 @@ async def search_sessions(
     started = time.monotonic()
     steps = traces(scenario)
     found = SessionSearch(count_orders(scenario))
+    holds = any(step.fault is not None and step.fault.hold for step in scenario.steps().values())
     length = sum(len(chain) for chain in steps.chains)
     level: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {"": ((0,) * len(steps.chains), ())}
     for depth in range(length):
@@ -64,7 +66,7 @@ async def search_sessions(
                 order = (*taken, steps.chains[chain][position[chain]])
                 after = (*position[:chain], position[chain] + 1, *position[chain + 1 :])
                 history, state = await _play(scenario, rules, order)
-                key = f"{after}{state}"
+                key = f"{after}{order if holds else state}"
                 if key in following:
                     continue
                 following[key] = (after, order)

@@ -94,11 +94,16 @@ def _independent(one: Step, other: Step) -> bool:
             one.argument if one.verb == "crash" else "self",
             other.argument if other.verb == "crash" else "self",
         } == {"self"}
-    if {one.verb, other.verb} & {"pause", "restart"}:
+    if {one.verb, other.verb} & {"pause", "restart"} or _is_held(one) or _is_held(other):
         return False
     if one.verb in _READS and other.verb in _READS:
         return True
     return _is_of_one(one) and _is_of_one(other) and one.container != other.container
+
+
+def _is_held(step: Step) -> bool:
+    """Whether a step takes effect, or is answered, only later."""
+    return step.fault is not None and step.fault.hold is not None
 
 
 def _is_of_one(step: Step) -> bool:

@@ -38,9 +38,10 @@ def test_a_lock_shows_the_five_fields_and_its_auth_works(target: OpenTarget, uui
     assert auth.value is not None
     assert auth.value.auth_uuid == locked.value.auth_uuid
     assert auth.secret is not None
-    used = ask(target, "use", token=auth.secret)
-    assert used.value is not None
-    assert used.value.auth_uuid == locked.value.auth_uuid
+    for spelling in (auth.secret, f"v2/{auth.value.auth_uuid}/{auth.secret}"):
+        used = ask(target, "use", token=spelling)
+        assert used.value is not None
+        assert used.value.auth_uuid == locked.value.auth_uuid
 
 
 def test_an_auth_is_dead_after_unlock_and_after_the_next_lock(target: OpenTarget, uuid: str) -> None:
