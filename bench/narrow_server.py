@@ -1,7 +1,8 @@
-"""The narrowest lock bug there is: SELECT, then UPDATE, with nothing in between, on SQLite.
+"""The plainest lock bug: SELECT, then UPDATE, with nothing in between, on SQLite with its default settings.
 
-The reference server's own mutants decide while others wait for the same commit, which makes their windows as long as a
-commit. Here the window is the way from one statement to the next, so only another worker process can fall into it.
+The reference server's mutants let other calls of the same worker in between, and commit many together, which makes
+their windows wide. Here a worker looks and writes in one breath: only another worker can fall between its look and the
+end of its commit. The workers share one listening socket, as those of uvicorn do, so it matters who accepts.
 
     python bench/narrow_server.py WORKERS        prints its port, ends with its standard input
 """
@@ -61,7 +62,6 @@ class _Locks(asyncio.Protocol):
 def _connect(path: str) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=20, isolation_level=None)
     database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = OFF")  # until a commit is on disk, others read what was: a long window
     return database
 
 
