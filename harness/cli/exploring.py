@@ -37,7 +37,7 @@ def explore(chosen: dict[str, Any]) -> int:
 
 def _explore_programs(chosen: dict[str, Any]) -> int:
     level = chosen["level"]
-    rules = Rules(level, chosen["max_dispatch_attempts"], _dropped(chosen))
+    rules = Rules(level, chosen["max_dispatch_attempts"], dropped_rules(chosen))
     watch = _checked(chosen["invariants"], INVARIANTS, "an invariant") or DEFAULT_INVARIANTS[rules.level]
     dispatchers, choice, what = _programs(chosen)
     found = search(
@@ -91,7 +91,8 @@ def parse_calls(text: str) -> tuple[str, ...]:
     return _checked(calls, known, "a call of a dispatcher")
 
 
-def _dropped(chosen: dict[str, Any]) -> frozenset[str]:
+def dropped_rules(chosen: dict[str, Any]) -> frozenset[str]:
+    """The rules of --drop; click.UsageError for one that is none, or where there are none to drop."""
     dropped = _checked(chosen["dropped"], RUN_AUTH_RULES, "a rule of run_auth")
     if dropped and chosen["level"] != "run_auth":
         raise click.UsageError("--drop takes rules of run_auth away: it needs --level run_auth")

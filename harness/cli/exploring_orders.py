@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from harness.cli.exploring import parse_calls, save
+from harness.cli.exploring import dropped_rules, parse_calls, save
 from harness.cli.options import make_target, read_token_file
 from harness.cli.running import seconds, target_choice
 from harness.contract import Level
@@ -86,7 +86,7 @@ def _scenario(chosen: dict[str, Any]) -> Scenario:
 
 
 async def _explore_model(scenario: Scenario, chosen: dict[str, Any]) -> int:
-    rules = Rules(chosen["level"], chosen["max_dispatch_attempts"], frozenset(chosen["dropped"]))
+    rules = Rules(chosen["level"], chosen["max_dispatch_attempts"], dropped_rules(chosen))
     found = await search_sessions(
         scenario, rules, budget_s=seconds(chosen["budget"]), progress=_on_terminal(_session_progress)
     )
