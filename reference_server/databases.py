@@ -9,8 +9,8 @@ from reference_server.stores.memory import MemoryStore
 from reference_server.stores.sqlite import MOST_IN_A_COMMIT, SqliteStore
 
 
-def store_of(database: str) -> Store:
-    """The store, not yet open. Raises UsageError for what is no database.
+def store_of(database: str, workers: int = 1) -> Store:
+    """The store, not yet open, for one of so many processes. Raises UsageError for what is no database.
 
     A SQLite file may be given as a path or as `sqlite:///PATH?synchronous=OFF&batch=1`; the two settings are there to
     measure what durability and group commit cost.
@@ -18,9 +18,9 @@ def store_of(database: str) -> Store:
     if database == "memory:":
         return MemoryStore()
     if database.startswith(("postgresql://", "postgres://")):
-        from reference_server.stores.postgres import PostgresStore  # noqa: PLC0415  only who asks for it waits for it
+        from reference_server.stores.postgres import CONNECTIONS, PostgresStore  # noqa: PLC0415  others need not wait
 
-        return PostgresStore(database)
+        return PostgresStore(database, max(1, CONNECTIONS // workers))
     if "://" in database and not database.startswith("sqlite:///"):
         raise UsageError(
             "a database is a SQLite file, sqlite:///PATH, postgresql://..., embedded-postgres[:FOLDER] or memory:"

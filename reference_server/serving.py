@@ -52,7 +52,7 @@ def make_app(options: Options) -> App:
         configured_token(options.tokens.stranger, SYSTEM_USER),
         configured_token(options.tokens.admin, ADMIN_USER),
     ]
-    return App(store_of(options.database), tokens, behaviour)
+    return App(store_of(options.database, options.workers), tokens, behaviour)
 
 
 def reserved_socket(host: str, port: int, is_shared: bool) -> socket.socket:

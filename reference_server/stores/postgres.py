@@ -35,7 +35,7 @@ from reference_server.stores.sql import (
     written_values,
 )
 
-CONNECTIONS = 8  # of one process
+CONNECTIONS = 64  # of all processes: the more wait for one flush of the log, the more does it acknowledge
 COMMAND_TIMEOUT_S = 20.0
 ROUNDS_WITHOUT_LOCK = 3
 _SCHEMA_LOCK = 9898  # advisory lock: only one process makes the tables
@@ -60,15 +60,16 @@ class PostgresStore:
 
     kind = "postgresql"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, connections: int = CONNECTIONS) -> None:
         self.url = url
+        self.connections = connections
         self.pool: Any = None
 
     async def open(self) -> None:
         self.pool = await asyncpg.create_pool(
             self.url,
             min_size=1,
-            max_size=CONNECTIONS,
+            max_size=self.connections,
             command_timeout=COMMAND_TIMEOUT_S,
             reset=_keep_session,
             server_settings={"application_name": "reference_server", "jit": "off"},

@@ -145,7 +145,7 @@ def test_order_means_the_same_on_every_store(order, run, tmp_path, postgres_url)
             priorities = (3, 1, 2, 1)
             uuids = [await caller.create(priority=priority) for priority in priorities]
             await caller("POST", f"containers/{uuids[0]}/lock")
-            await caller.as_token(STRANGER)("POST", f"containers/{uuids[1]}/lock")
+            await caller.as_token(STRANGER)("POST", f"containers/{uuids[2]}/lock")
             asked = filters(["uuid", "in", uuids])
             page = (await caller("GET", "containers", params=asked | {"order": order})).json()
             names = [item["uuid"] for item in page["items"]]

@@ -22,3 +22,9 @@ def test_the_check_notices_a_server_that_grants_to_two(tmp_path):
     wrong = race_rounds(str(tmp_path / "containers.sqlite"), 1, 1, 2, *arguments)
     assert any("instead of" in line for line in wrong)
     assert any("is alive" in line for line in wrong)
+
+
+def test_a_mutex_in_memory_does_not_reach_another_worker(tmp_path):
+    arguments = ("--mutant", "mutex_per_process")
+    wrong = race_rounds(str(tmp_path / "containers.sqlite"), 2, 20, 20, *arguments)
+    assert any("instead of" in line for line in wrong)
