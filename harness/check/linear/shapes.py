@@ -79,12 +79,18 @@ def _code(spec: Spec, shape: Request, states: list[Container]) -> int:
 
 
 def _unknown_code(after: list[set[int]]) -> int:
-    """Only what it can do between Queued and Locked counts: an order may leave it out."""
+    """Only what it can do between Queued and Locked counts: an order may leave it out.
+
+    One that can do nothing there, and something elsewhere, is OTHER: an order that leaves it out is legal still, but
+    that none is found so says nothing.
+    """
     begun = after[0] - {0, _ELSEWHERE}
     if begun:
         return LOCKS | QUEUED << min(begun) << MOST_STATES
     ending = _ending(after)
-    return UNLOCKS | ending << MOST_STATES if ending else 0
+    if ending:
+        return UNLOCKS | ending << MOST_STATES
+    return OTHER if any(_ELSEWHERE in one for one in after) else 0
 
 
 def _ending(after: list[set[int]]) -> int:
