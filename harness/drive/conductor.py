@@ -9,16 +9,17 @@ C                              |--c_lock--|     an inner list is released at one
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from harness.drive.line import Trouble, trouble_of
 from harness.drive.provision import provision, tidy_up
 from harness.drive.script import Script
 from harness.drive.secrets import Vault
 from harness.drive.stage import Actor, Stage
 from harness.drive.target import OpenTarget
-from harness.history import Facts
+from harness.history import Facts, Operation
 from harness.plan import Order
 from harness.scenario import Scenario, Step
 from harness.wire import Call
@@ -48,6 +49,8 @@ class Ensemble:
         if await provision(stage, self._line):
             for group in order:
                 await self._group(stage, [self._steps[step_id] for step_id in group])
+                await self._let_go(stage, group)
+            await self._let_go(stage, list(stage.held))
             await self.probe(stage)
         if not keep:
             await tidy_up(stage, self._line)
@@ -74,15 +77,42 @@ class Ensemble:
         actor = self._actor(stage, step)
         if actor.paused:
             self._resume(stage, actor)
+        if step.fault is not None and step.fault.hold is not None:
+            await self._hold(stage, step)
+            return
         tries = 1 + (step.retry.times if step.retry else 0)
         for attempt in range(tries):
-            ready = self._script.ready(stage, self._actor(stage, step), step)
-            if ready is None:
+            operation = await self._send(stage, step, trouble_of(step.fault))
+            if operation is None or step.retry is None or operation.outcome not in step.retry.outcomes:
                 return
-            operation = self._script.note(stage, ready, await self._line.call(actor.desk, ready.call, self._names))
-            if step.retry is None or operation.outcome not in step.retry.outcomes or attempt == tries - 1:
-                return
-            await asyncio.sleep(_RETRY_PAUSE_S)
+            if attempt + 1 < tries:
+                await asyncio.sleep(_RETRY_PAUSE_S)
+
+    async def _send(self, stage: Stage, step: Step, trouble: Trouble | None) -> Operation | None:
+        """Send what a step asks for, and note what came of it; None where it has nothing to send."""
+        ready = self._script.ready(stage, self._actor(stage, step), step)
+        if ready is None:
+            return None
+        exchange = await self._line.call(ready.actor.desk, ready.call, self._names, trouble)
+        return self._script.note(stage, ready, exchange)
+
+    async def _hold(self, stage: Stage, step: Step) -> None:
+        """Send a step whose request or reply the proxy keeps; it ends after the step that `until` names."""
+        assert step.fault is not None
+        trouble = trouble_of(step.fault)
+        assert trouble is not None
+        task = asyncio.create_task(self._send(stage, step, trouble))
+        waiting = asyncio.create_task(self._line.held(trouble))
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        stage.held.setdefault(step.fault.until or "", []).append((trouble, task))
+
+    async def _let_go(self, stage: Stage, step_ids: Iterable[str]) -> None:
+        """Let go what was held until one of these steps, and wait for how it ends."""
+        for step_id in step_ids:
+            for trouble, task in stage.held.pop(step_id, []):
+                self._line.let_go(trouble)
+                await task
 
     async def _event(self, stage: Stage, step: Step) -> None:
         """What is no request: a crash or a pause of a dispatcher's process, a restart of the server."""
@@ -113,6 +143,10 @@ class Ensemble:
     async def _together(self, stage: Stage, steps: Sequence[Step]) -> None:
         for actor in {id(one): one for one in map(partial(self._actor, stage), steps) if one.paused}.values():
             self._resume(stage, actor)
+        troubled = [step for step in steps if step.fault is not None]
+        if troubled:  # the proxy stands between: there is no last byte to hold back at the target
+            await asyncio.gather(*(self._send(stage, step, trouble_of(step.fault)) for step in steps))
+            return
         ready = [
             one for step in steps if (one := self._script.ready(stage, self._actor(stage, step), step)) is not None
         ]
@@ -128,10 +162,13 @@ class Ensemble:
         return stage.actors[self._session_of[step.id]]
 
     async def probe(self, stage: Stage) -> None:
-        """Use every saved token and read every container, so that the clauses can be judged on the history alone."""
+        """Use every saved token and read every container, so that the clauses can be judged on the history alone.
+
+        Tokens are spelled "v2/UUID/SECRET" here, as a job spells its own; steps send the bare secret.
+        """
         actor = Actor("probe", "shared", desk=0)
         for saved, short in stage.saved.items():
-            call = Call(op="use", token=self._script.vault.bare(short))
+            call = Call(op="use", token=stage.spelled.get(short) or self._script.vault.bare(short))
             await self._look(stage, actor, call, {"token": saved, "secret": short})
         for uuid in stage.uuids.values():
             await self._look(stage, actor, Call(op="get", token=self._script.tokens["shared"], uuid=uuid), {})

@@ -42,11 +42,11 @@ class Desk:
         """The operating system's number of the process."""
         return int(self.process.pid)
 
-    async def send(self, request: Request) -> Reply:
-        """Send one request from this process; a lost process gives a reset."""
+    async def send(self, request: Request, via: str | None = None) -> Reply:
+        """Send one request from this process, to the target or through the fault proxy at `via`."""
         number = next(self._numbers)
         answered = self._expect(number)
-        self._tell(Send(number, request))
+        self._tell(Send(number, request, via))
         reply: Reply = await self._within(answered, self._settings.timeout_s + _ANSWER_GRACE_S)
         return reply
 

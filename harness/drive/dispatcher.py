@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import httpx
+from msgspec import structs
 
 from harness.drive.failures import Garbled, Lost, NotSent, Times
 from harness.drive.gate import Gate, GateNotArmedError
@@ -62,7 +63,10 @@ async def _serve(connection: Any, settings: Settings) -> None:
                     ended.set_exception(error)
 
         loop.add_reader(connection.fileno(), read)
-        await ended
+        try:
+            await ended
+        finally:
+            await office.close()
 
 
 def _client(settings: Settings) -> httpx.AsyncClient:
@@ -77,13 +81,14 @@ class _Office:
         self._connection = connection
         self._client = client
         self._settings = settings
+        self._others: dict[str, httpx.AsyncClient] = {}  # by URL
         self._gates: dict[int, Gate] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def receive(self, command: Send | Arm | Release) -> None:
         match command:
-            case Send(number, request, timeout_s):
-                self._start(self._send(number, request, timeout_s or self._settings.timeout_s))
+            case Send(number, request, via):
+                self._start(self._send(number, request, self._client if via is None else self._client_for(via)))
             case Arm(number, requests):
                 self._start(self._arm(number, requests))
             case Release(number, at_ns):
@@ -94,13 +99,22 @@ class _Office:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _send(self, number: int, request: Request, timeout_s: float, gate: Gate | None = None) -> None:
-        self._tell(Sent(number, await _exchange(self._client, request, timeout_s, gate)))
+    def _client_for(self, via: str) -> httpx.AsyncClient:
+        if via not in self._others:
+            self._others[via] = _client(structs.replace(self._settings, url=via))
+        return self._others[via]
+
+    async def close(self) -> None:
+        for client in self._others.values():
+            await client.aclose()
+
+    async def _send(self, number: int, request: Request, client: httpx.AsyncClient, gate: Gate | None = None) -> None:
+        self._tell(Sent(number, await _exchange(client, request, self._settings.timeout_s, gate)))
 
     async def _arm(self, number: int, requests: list[tuple[int, Request]]) -> None:
         gate = self._gates[number] = Gate(len(requests))
         for one, request in requests:
-            self._start(self._send(one, request, self._settings.timeout_s, gate))
+            self._start(self._send(one, request, self._client, gate))
         with contextlib.suppress(GateNotArmedError):  # who is late goes at once when it comes
             await gate.armed(self._settings.timeout_s)
         self._tell(Armed(number))

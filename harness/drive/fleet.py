@@ -21,12 +21,23 @@ from collections.abc import Coroutine, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from harness import wire
 from harness.drive.failures import Garbled, Lost, NotSent, Times
+from harness.drive.faults import FaultProxy, fault_header
 from harness.drive.fleet_messages import Company, Ended, Measure, Muster, Round, Rounds, decode_order, encode
 from harness.drive.gate import Gate
 from harness.drive.lifeline import end_with_parent
-from harness.drive.line import Exchange, TargetLost, exchange_of, new_request_id, rest_of_listing
+from harness.drive.line import (
+    Exchange,
+    TargetLost,
+    Trouble,
+    exchange_of,
+    new_request_id,
+    rest_of_listing,
+    trouble_of,
+)
 from harness.drive.messages import Settings
 from harness.drive.release import measure
 from harness.drive.roster import Leg
@@ -60,13 +71,19 @@ def main(connection: Any, settings: Settings, cells: MutableSequence[int]) -> No
 
 
 async def _serve(connection: Any, settings: Settings, cells: MutableSequence[int]) -> None:
-    async with Transport(settings.url, timeout_s=settings.timeout_s, insecure=settings.insecure) as transport:
+    insecure, timeout_s = settings.insecure, settings.timeout_s
+    async with (
+        Transport(settings.url, timeout_s=timeout_s, insecure=insecure) as transport,
+        FaultProxy(settings.url, insecure=insecure) as proxy,
+        Transport(proxy.url, timeout_s=timeout_s) as detour,
+    ):
+        ways = _Ways(transport, proxy, detour)
         team: Team | None = None
         while True:
             match decode_order(await asyncio.to_thread(connection.recv_bytes)):
                 case Muster(pickled):
                     company = pickle.loads(pickled)  # noqa: S301 (from our own parent)
-                    team = Team(company, transport, StartLine(cells, company.place, company.processes))
+                    team = Team(company, ways, StartLine(cells, company.place, company.processes))
                     ended = Ended()
                 case Rounds(first_leg, rounds):
                     assert team is not None, "mustered first"
@@ -86,12 +103,22 @@ async def _measure(transport: Transport, racers: int, token: str) -> Ended:
         return Ended(lost=str(failure))
 
 
+@dataclass(frozen=True)
+class _Ways:
+    """The straight way to the target, and the detour through the proxy for calls that are to meet a fault."""
+
+    transport: Transport
+    proxy: FaultProxy
+    detour: Transport
+
+
 class Team:
     """The dispatchers of one process in the rounds of one scenario."""
 
-    def __init__(self, company: Company, transport: Transport, start_line: StartLine) -> None:
+    def __init__(self, company: Company, ways: _Ways, start_line: StartLine) -> None:
         self._members = company.members
-        self._transport = transport
+        self._ways = ways
+        self._transport = ways.transport
         self._start_line = start_line
         self._vault = Vault(company.salt)
         for name, secret in company.secrets_of.items():
@@ -102,7 +129,7 @@ class Team:
         self._before = {step: before & here for step, before in predecessors(company.scenario).items()}
         self._chance = random.Random(f"{company.seed}:{company.place}")
         self._lanes = range(len(self._members) + _SPARE_LANES)
-        self._warm_up = _bytes_of(transport, Call(op="use", token=company.secrets_of["shared"]), new_request_id())
+        self._warm_up = _bytes_of(ways.transport, Call(op="use", token=company.secrets_of["shared"]), new_request_id())
         self._early = 0
 
     async def play(self, first_leg: int, rounds: Sequence[Round]) -> Ended:
@@ -139,7 +166,7 @@ class Team:
             works = []
             for racer, (dispatcher, (_, member)) in enumerate(zip(dispatchers, self._members, strict=True)):
                 steps = member.legs[index] if index < len(member.legs) and not (absent or lost) else ()
-                works.append(dispatcher.run(steps, _Lane(self._transport, lanes[racer], gate, racer)))
+                works.append(dispatcher.run(steps, _Lane(self._ways, lanes[racer], gate, racer)))
             offsets = [one.offsets_ns[number] if index == 0 else 0 for number, _ in self._members]
             lost = await self._leg(leg + index, gate, offsets, works) or lost
             self._early += gate.early
@@ -169,14 +196,17 @@ class Team:
 class _Lane:
     """A dispatcher's connection in one leg; the first request waits at the gate."""
 
-    def __init__(self, transport: Transport, lane: int, gate: Gate, racer: int) -> None:
-        self._transport = transport
+    def __init__(self, ways: _Ways, lane: int, gate: Gate, racer: int) -> None:
+        self.proxy = ways.proxy
+        self._ways = ways
         self._lane = lane
         self._gate: Gate | None = gate
         self._racer = racer
 
-    async def call(self, call: Call, secrets: Mapping[str, str]) -> Exchange:
+    async def call(self, call: Call, secrets: Mapping[str, str], trouble: Trouble | None = None) -> Exchange:
         """Send one call; a listing goes on until its last page."""
+        if trouble is not None:
+            return await self._troubled(call, secrets, trouble)
         exchange = await self._one(call, secrets)
         if call.op == "list":
             return await rest_of_listing(call, exchange, lambda following: self._one(following, secrets))
@@ -190,24 +220,32 @@ class _Lane:
 
     async def _one(self, call: Call, secrets: Mapping[str, str]) -> Exchange:
         request_id = new_request_id()
+        reply = await self._reply(self._ways.transport, _bytes_of(self._ways.transport, call, request_id))
+        return exchange_of(call, request_id, reply, secrets)
+
+    async def _troubled(self, call: Call, secrets: Mapping[str, str], trouble: Trouble) -> Exchange:
+        """Send one call through the fault proxy, and learn from it what really happened."""
+        request_id = new_request_id()
+        marked = _bytes_of(self._ways.detour, call, request_id, fault_header(*trouble))
+        reply = await self._reply(self._ways.detour, marked)
+        happened = await self.proxy.take(trouble.id, self._ways.transport.timeout_s)
+        swallowed = happened is not None and happened.forwarded_ns is None
+        exchange = exchange_of(call, request_id, reply, secrets)
+        return msgspec.structs.replace(exchange, fault=trouble.kind, swallowed=swallowed)
+
+    async def _reply(self, way: Transport, data: bytes) -> Reply:
         gate, self._gate = self._gate, None
         asked_ns = time.monotonic_ns()
         try:
-            answer = await self._transport.call(
-                _bytes_of(self._transport, call, request_id), lane=self._lane, gate=gate, racer=self._racer
-            )
+            answer = await way.call(data, lane=self._lane, gate=gate, racer=self._racer)
         except NotSent as error:
-            reply = _failed("unreachable", error.times, asked_ns)
+            return _failed("unreachable", error.times, asked_ns)
         except Lost as error:
-            reply = _failed("timeout" if error.timed_out else "reset", error.times, asked_ns)
+            return _failed("timeout" if error.timed_out else "reset", error.times, asked_ns)
         except Garbled as error:
-            reply = _failed("garbled", error.times, asked_ns)
-        else:
-            headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers)
-            reply = Reply(
-                **answer.times._asdict(), pid=os.getpid(), status=answer.status, headers=headers, body=answer.body
-            )
-        return exchange_of(call, request_id, reply, secrets)
+            return _failed("garbled", error.times, asked_ns)
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers)
+        return Reply(**answer.times._asdict(), pid=os.getpid(), status=answer.status, headers=headers, body=answer.body)
 
 
 @dataclass
@@ -265,16 +303,32 @@ class _Dispatcher:
             ready = self._script.ready(self._stage, self._actor, step)
             if ready is None:
                 return
-            exchange = await lane.call(ready.call, self._script.vault.names)
+            exchange = await self._send(step, lane, ready.call)
             operation = self._script.note(self._stage, ready, exchange)
             if step.retry is None or operation.outcome not in step.retry.outcomes or attempt == tries - 1:
                 return
             await asyncio.sleep(_RETRY_PAUSE_S)
 
+    async def _send(self, step: Step, lane: _Lane, call: Call) -> Exchange:
+        """Send a step's call, with the fault that it is to meet; a hold ends after the step that `until` names."""
+        names, trouble = self._script.vault.names, trouble_of(step.fault)
+        if trouble is None or step.fault is None or step.fault.until is None:
+            return await lane.call(call, names, trouble)
+        letting_go = asyncio.create_task(_let_go_after(self._scene.done[step.fault.until], lane.proxy, trouble))
+        try:
+            return await lane.call(call, names, trouble)
+        finally:
+            letting_go.cancel()
 
-def _bytes_of(transport: Transport, call: Call, request_id: str) -> bytes:
+
+async def _let_go_after(done: asyncio.Event, proxy: FaultProxy, trouble: Trouble) -> None:
+    await done.wait()
+    proxy.release(trouble.id)
+
+
+def _bytes_of(transport: Transport, call: Call, request_id: str, *more: tuple[bytes, bytes]) -> bytes:
     request = wire.encode(call, request_id)
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
+    headers = [*((name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers), *more]
     return transport.prepare(request.method, request.path, headers, request.body)
 
 

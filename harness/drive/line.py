@@ -1,20 +1,24 @@
 """How calls reach a target: over HTTP through dispatcher processes, or some other way with the same three verbs."""
 
 import asyncio
+import contextlib
 import random
 import signal
 import string
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from harness import wire
 from harness.drive.crew import Crew
+from harness.drive.faults import FaultKind, FaultProxy, fault_header
 from harness.history import Shown
+from harness.scenario import Fault
 from harness.wire import Answer, Call, Reply
 
+_HELD_LIMIT_S = 20.0
 _RELEASE_AHEAD_NS = 2_000_000  # every process has read its release before the moment comes
 _PAGES_LIMIT = 100
 _ALPHABET = string.digits + string.ascii_lowercase
@@ -31,13 +35,29 @@ class Exchange(Struct, frozen=True, kw_only=True):
     status: int | None = None
     request_id: str | None = None
     failure: str | None = None
+    fault: str | None = None  # what the harness did to it
+    swallowed: bool = False  # it never reached the target, and never will
+
+
+class Trouble(NamedTuple):
+    """A fault to give one call: `id` is new for each."""
+
+    id: str
+    kind: FaultKind
+    delay_ms: int = 0
 
 
 class Line(Protocol):
     """How calls reach the target. `desk` says which dispatcher process sends."""
 
-    async def call(self, desk: int, call: Call, secrets: Mapping[str, str]) -> Exchange:
+    async def call(self, desk: int, call: Call, secrets: Mapping[str, str], trouble: Trouble | None = None) -> Exchange:
         """Send one call and wait for its answer."""
+
+    async def held(self, trouble: Trouble) -> None:
+        """Wait until a held request or reply is really being held."""
+
+    def let_go(self, trouble: Trouble) -> None:
+        """Let a held request or reply go on."""
 
     async def together(self, calls: Sequence[tuple[int, Call]], secrets: Mapping[str, str]) -> list[Exchange]:
         """Send calls at one moment; the exchanges come in the order of the calls."""
@@ -62,11 +82,14 @@ class TargetLost(Exception):
 class HttpLine:
     """Calls as HTTP requests of real processes."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Crew, proxy: FaultProxy) -> None:
         self._crew = crew
+        self._proxy = proxy
 
-    async def call(self, desk: int, call: Call, secrets: Mapping[str, str]) -> Exchange:
+    async def call(self, desk: int, call: Call, secrets: Mapping[str, str], trouble: Trouble | None = None) -> Exchange:
         """Send one call; a listing goes on until its last page."""
+        if trouble is not None:
+            return await self._troubled(desk, call, secrets, trouble)
         exchange = await self._one(desk, call, secrets)
         if call.op == "list":
             return await rest_of_listing(call, exchange, lambda following: self._one(desk, following, secrets))
@@ -110,6 +133,27 @@ class HttpLine:
         """End every dispatcher process."""
         self._crew.close()
 
+    async def held(self, trouble: Trouble) -> None:
+        """Wait until a held request or reply is really being held."""
+        with contextlib.suppress(TimeoutError):  # it came to its end some other way, which its outcome tells
+            await self._proxy.held(trouble.id, _HELD_LIMIT_S)
+
+    def let_go(self, trouble: Trouble) -> None:
+        """Let a held request or reply go on."""
+        self._proxy.release(trouble.id)
+
+    async def _troubled(self, desk: int, call: Call, secrets: Mapping[str, str], trouble: Trouble) -> Exchange:
+        """Send one call through the fault proxy, and learn from it what really happened."""
+        request_id = new_request_id()
+        request = wire.encode(call, request_id)
+        name, value = fault_header(trouble.id, trouble.kind, trouble.delay_ms)
+        marked = structs.replace(request, headers=(*request.headers, (name.decode(), value.decode())))
+        reply = await self._crew.desk(desk).send(marked, self._proxy.url)
+        happened = await self._proxy.take(trouble.id, _HELD_LIMIT_S)
+        swallowed = happened is not None and happened.forwarded_ns is None
+        exchange = exchange_of(call, request_id, reply, secrets)
+        return structs.replace(exchange, fault=trouble.kind, swallowed=swallowed)
+
     async def _one(self, desk: int, call: Call, secrets: Mapping[str, str]) -> Exchange:
         request_id = new_request_id()
         reply = await self._crew.desk(desk).send(wire.encode(call, request_id))
@@ -138,6 +182,20 @@ async def rest_of_listing(call: Call, first: Exchange, send: Callable[[Call], Aw
         status=last.status,
         request_id=last.request_id,
     )
+
+
+def trouble_of(fault: Fault | None) -> Trouble | None:
+    """What a step's fault asks of the proxy, under a new id."""
+    if fault is None:
+        return None
+    kind: FaultKind = "delay"
+    if fault.lose is not None:
+        kind = "lose request" if fault.lose == "request" else "lose reply"
+    elif fault.hold is not None:
+        kind = "hold request" if fault.hold == "request" else "hold reply"
+    elif fault.reset:
+        kind = "reset after"
+    return Trouble(new_request_id(), kind, fault.delay_ms or 0)
 
 
 def _found(exchange: Exchange) -> list[str]:

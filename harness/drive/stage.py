@@ -1,11 +1,12 @@
 """The stage of one run: its fresh containers, who stands on it, what each dispatcher remembers."""
 
 import time
+from asyncio import Task
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.drive.line import Exchange
+from harness.drive.line import Exchange, Trouble
 from harness.drive.secrets import Vault
 from harness.history import Operation, Shown
 from harness.scenario import Scenario, Step
@@ -30,8 +31,10 @@ class Actor:
         return f"{self.name}#{self.incarnation}"
 
     def call(self, op: str, secret: str, uuid: str | None = None, sent: dict[str, Any] | None = None) -> Call:
-        """A call of this dispatcher, with the run_auth of its lock where it was given one."""
-        return Call(op=op, token=secret, uuid=uuid, sent=sent, run_auth=self.run_auths.get(uuid or ""))
+        """A call of this dispatcher, with the run_auth of its lock where it was given one and the call is about it."""
+        asks_for_a_lock = op == "lock" or (op == "update" and (sent or {}).get("state") == "Locked")
+        run_auth = None if asks_for_a_lock else self.run_auths.get(uuid or "")
+        return Call(op=op, token=secret, uuid=uuid, sent=sent, run_auth=run_auth)
 
     def forget(self) -> None:
         """What a crash does: a new process that knows nothing but the token."""
@@ -52,7 +55,9 @@ class Stage:
     actors: dict[str, Actor] = field(default_factory=dict)
     uuids: dict[str, str] = field(default_factory=dict)  # container's name -> uuid
     phantoms: dict[str, str] = field(default_factory=dict)  # name -> a uuid that no container has
+    spelled: dict[str, str] = field(default_factory=dict)  # hash of an auth's secret -> "v2/UUID/SECRET"
     saved: dict[str, str] = field(default_factory=dict)  # "A.token" -> hash; kept for the probes, also after a crash
+    held: dict[str, list[tuple[Trouble, Task[Any]]]] = field(default_factory=dict)  # by the step that ends the hold
     operations: list[Operation] = field(default_factory=list)
 
     def name_of(self, uuid: str | None) -> str | None:
@@ -64,6 +69,8 @@ class Stage:
         """Turn an exchange into the run's next operation; secrets become hashes here."""
         answer = exchange.answer
         kind = {"granted": "ok", "indeterminate": "info", "garbled": "info"}.get(answer.outcome, "fail")
+        if exchange.swallowed:  # the dispatcher cannot know, the harness does: it never happened
+            kind = "fail"
         uuid = call.uuid
         if call.op == "create" and answer.value is not None and isinstance(answer.value.uuid, str):
             uuid = answer.value.uuid
@@ -85,6 +92,7 @@ class Stage:
             errors=answer.errors,
             problem=answer.problem,
             leaked=answer.leaked,
+            fault=exchange.fault,
             run_auth=None if call.run_auth is None else self.vault.keep(call.run_auth, "run_auth"),
             **({"token": actor.token, "container": self.name_of(uuid)} | more),
         )
@@ -99,7 +107,9 @@ class Stage:
             return None
         changes: dict[str, Any] = {}
         if answer.secret is not None:
-            changes["secret"] = self.vault.keep(answer.secret, f"auth of {self.name_of(call.uuid) or 'a container'}")
+            short = self.vault.keep(answer.secret, f"auth of {self.name_of(call.uuid) or 'a container'}")
+            changes["secret"] = short
+            self.spelled[short] = f"v2/{value.auth_uuid}/{answer.secret}"
         if answer.run_auth is not None:
             changes["run_auth"] = self.vault.keep(answer.run_auth, "run_auth")
         if isinstance(value.found, list):

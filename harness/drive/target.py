@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from harness.drive.crew import Crew
+from harness.drive.faults import FaultProxy
 from harness.drive.line import HttpLine, Line, TargetLost
 from harness.drive.messages import Settings
 from harness.drive.squad import Squad
@@ -91,20 +92,17 @@ async def connected(target: Target, timeout_s: float) -> AsyncIterator[OpenTarge
 
     Raises TargetRefused where nobody answers, or a token is not accepted.
     """
-    line: Line | None = None
-    squad: Squad | None = None
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(target.close)
         endpoint = await target.open()
         settings = Settings(endpoint.url, timeout_s, endpoint.insecure)
-        line, squad = HttpLine(Crew(settings)), Squad(settings)
+        proxy = FaultProxy(endpoint.url, answer_limit_s=timeout_s, insecure=endpoint.insecure)
+        await stack.enter_async_context(proxy)
+        line, squad = HttpLine(Crew(settings), proxy), Squad(settings)
+        stack.callback(line.close)
+        stack.callback(squad.close)
         callers = {name: await _introduce(line, endpoint, name) for name in TOKEN_NAMES if name in endpoint.secrets}
         yield OpenTarget(target.name, endpoint, line, callers, squad)
-    finally:
-        if line is not None:
-            line.close()
-        if squad is not None:
-            squad.close()
-        await target.close()
 
 
 async def _introduce(line: Line, endpoint: Endpoint, name: str) -> Caller:

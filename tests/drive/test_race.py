@@ -74,6 +74,23 @@ schedule:
 """
 
 
+FAULTY = """
+given:
+  containers: {c1: Queued}
+  tokens: {A: shared, B: shared, C: shared}
+sessions:
+  A:
+    - {id: a_lock, lock: c1, fault: {lose: reply}, expect: [granted, indeterminate]}
+  B:
+    - {id: b_get, get: c1, fault: {hold: request, until: c_get}}
+  C:
+    - {id: c_get, get: c1, after: a_lock, expect: granted}
+    - {id: c_use, get: c1, fault: {lose: request}}
+schedule:
+  race: {runs: 2}
+"""
+
+
 def scenario(rest: str) -> Scenario:
     return load_text(HEAD.lstrip() + rest.lstrip(), Path("tried.race.yaml"))[0]
 
@@ -111,8 +128,9 @@ def by_run(history: History) -> dict[int, list[Operation]]:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Driven, History]]:
-    """The three scenarios against a faithful server, in one go: starting processes is what takes long."""
-    return raced([scenario(HERD), scenario(TWO_LEGS), scenario(ENTANGLED)], tmp_path_factory.mktemp("races"))
+    """All scenarios against a faithful server, in one go: starting processes is what takes long."""
+    all_of_them = [scenario(HERD), scenario(TWO_LEGS), scenario(ENTANGLED), scenario(FAULTY)]
+    return raced(all_of_them, tmp_path_factory.mktemp("races"))
 
 
 def test_a_fleet_spread_over_processes_has_one_winner_each_run(played: list[tuple[Driven, History]]) -> None:
@@ -165,6 +183,19 @@ def test_dispatchers_that_wait_for_each_other_do(played: list[tuple[Driven, Hist
         assert set(named) == {"a_lock", "a_get", "b_unlock", "b_lock"}
         assert (named["a_lock"].return_ns or 0) < named["b_unlock"].invoke_ns
         assert len({one.pid for one in named.values()}) == 1
+
+
+def test_faults_meet_the_calls_of_a_race(played: list[tuple[Driven, History]]) -> None:
+    driven, history = played[3]
+    assert driven.lost is None
+    for operations in by_run(history).values():
+        named = {one.step: one for one in operations if one.step is not None}
+        assert (named["a_lock"].fault, named["a_lock"].type) == ("lose reply", "info")
+        assert named["c_get"].value is not None
+        assert named["c_get"].value.state == "Locked"  # A lost only the reply
+        assert (named["b_get"].fault, named["b_get"].outcome) == ("hold request", "granted")
+        assert (named["b_get"].return_ns or 0) > (named["c_get"].return_ns or 0)
+        assert (named["c_use"].fault, named["c_use"].type) == ("lose request", "fail")  # the harness knows better
 
 
 def test_a_check_that_is_not_an_act_is_found(tmp_path: Path) -> None:
