@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LINTER = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache", "--no-logo"]
+LINTER = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"]
+    sys.executable,
+    "-c",
+    "from importlinter.cli import lint_imports_command as c; c()",
+    "--no-cache",
+    "--no-logo",
+]
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
