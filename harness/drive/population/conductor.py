@@ -37,6 +37,7 @@ _SILENCE_S = 2.0  # beyond twice the limit of one request: nothing that can be u
 _SWEEP_S = 3.0  # without one more container that has ended: look at those that have not
 _LISTED = 100  # containers that a listing of the conductor asks for by their uuid
 _LIST_EVERY_S = 1.0
+_START_LIMIT_S = 60.0
 _STOP_S = 1.0
 _END_GRACE_S = 15.0  # beyond the limit of one request, for a worker process to end
 _MOST_REFUSED = 3
@@ -152,7 +153,8 @@ class _Conductor:
         numbers = range(self.population.dispatchers)
         places = min(self.population.processes, self.population.dispatchers)
         self.hands = [self._hire(dict.fromkeys(numbers[place::places], 1)) for place in range(places)]
-        self._heard = self._moved = time.monotonic()
+        await self._began(self.hands)
+        self._moved = time.monotonic()
         while True:
             await asyncio.sleep(_TICK_S)
             self.onlooker.at(self.result.ended, self.result.created, self.result.operations)
@@ -234,6 +236,16 @@ class _Conductor:
         )
         return Hand(assignment, self._receive)
 
+    async def _began(self, hands: Iterable[Hand]) -> None:
+        """Wait until worker processes are at work; the silence of the target counts from then on."""
+        try:
+            async with asyncio.timeout(_START_LIMIT_S):
+                for hand in hands:
+                    await hand.began.wait()
+        except TimeoutError:
+            raise HarnessFault(f"a worker process did not start within {_START_LIMIT_S:.0f} s") from None
+        self._heard = time.monotonic()
+
     def _receive(self, report: FromWorker) -> None:
         match report:
             case Batch(operations, unsent):
@@ -285,7 +297,11 @@ class _Conductor:
             self._add(operation)
         for number in hand.dispatchers:
             self._add(_event("crash", f"D{number}#{self._incarnations.get(f'D{number}', 1)}", now, hand.pid))
-        self.hands.append(self._hire({n: self._incarnations.get(f"D{n}", 1) + 1 for n in hand.dispatchers}))
+        for number in hand.dispatchers:
+            self._incarnations[f"D{number}"] = self._incarnations.get(f"D{number}", 1) + 1
+        fresh = self._hire({number: self._incarnations[f"D{number}"] for number in hand.dispatchers})
+        self.hands.append(fresh)
+        await self._began([fresh])
 
     def _stop(self) -> None:
         hand = self._stream.choice(self.hands)

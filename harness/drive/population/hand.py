@@ -34,6 +34,7 @@ class Hand:
 
     def __init__(self, assignment: Assignment, receive: Receive) -> None:
         self.dispatchers = list(assignment.dispatchers)
+        self.began = asyncio.Event()  # said that it is at work, or is gone
         self.ended = asyncio.Event()  # said that it has, or is gone
         self.gone = asyncio.Event()
         self.begun: dict[str | None, Operation] = {}  # request id -> a call of which nothing was heard so far
@@ -87,6 +88,7 @@ class Hand:
             self._loop.call_soon_threadsafe(self._take, report)
 
     def _take(self, report: FromWorker | None) -> None:
+        self.began.set()
         match report:
             case None:
                 self.ended.set()

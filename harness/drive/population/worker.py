@@ -64,6 +64,7 @@ async def _work(connection: Any, assignment: Assignment) -> None:
             Dispatcher(site, number, incarnation, POLICIES[population.policy_of(number)])
             for number, incarnation in assignment.dispatchers.items()
         ]
+        _flush(connection, site)  # empty, and says that we are at work
         telling = asyncio.create_task(_tell(connection, site))
         lives = asyncio.gather(*(dispatcher.live() for dispatcher in dispatchers))
         try:
