@@ -104,7 +104,7 @@ def classify(call: Call, reply: Reply, secrets: Mapping[str, str]) -> Answer:
     where it may not stand, and taken out of error texts.
     """
     if reply.failure is not None:
-        return Answer(outcome="garbled" if reply.failure == "garbled" else "indeterminate")
+        return Answer(outcome="garbled" if reply.failure == "garbled" else "indeterminate", problem=reply.failure)
     assert reply.status is not None
     outcome = _outcome(reply)
     text = reply.body.decode("utf-8", "replace")

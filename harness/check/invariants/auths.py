@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from harness.check.index import Index
+from harness.check.invariants.blame import accuse_blamed
 from harness.check.invariants.findings import Findings, told
 from harness.check.latest import Latest
 from harness.check.timeline import NEVER, Ends, Timeline, asked_state, ends_at, is_dispatch, leaves, shown
@@ -97,12 +98,7 @@ def auth_only_holder(index: Index) -> Findings:
     """AUTH-2: the auth is for the locking token alone, while Locked or Running; anyone else is forbidden."""
     findings = Findings()
     operations = index.operations
-    for timeline, (number, since) in index.unexplained:
-        if operations[number].op == "auth":
-            state = index.state_text(since)
-            text = f"{told(index, number)} was granted on a container that {told(index, since)} had left {state}"
-            findings.accuse(timeline, "AUTH-2", text, since, number)
-            findings.judged["AUTH-2"] += 1
+    accuse_blamed(index, findings, "auth", "AUTH-2")
     for timeline in index.timelines:
         for number in timeline.of("auth"):
             operation = operations[number]

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from harness.check.index import Index
-from harness.check.timeline import Timeline, asked_state, needs
+from harness.check.timeline import Timeline, asked_state
 from harness.check.verdict import Counterexample
 from harness.history import Operation
 
@@ -39,14 +39,6 @@ class Findings:
         """Accuse one operation that need not be of a container."""
         name = timeline.name if timeline is not None else operation.container or operation.uuid
         self.accusations.append(Accusation(requirement, message, operation.run, name, operations))
-
-
-def culprit_of(timeline: Timeline, number: int, since: int) -> int | None:
-    """The call that was turned away and, had it been done all the same, explains a granted lock or a read."""
-    operation = timeline.operations[number]
-    if operation.op not in {"get", "lock"}:
-        return None
-    return timeline.refused_between(timeline.begins[since], operation, needs(operation)[0])
 
 
 _CALLS = {

@@ -6,7 +6,8 @@ from itertools import pairwise
 from msgspec import UNSET
 
 from harness.check.index import Index
-from harness.check.invariants.findings import Findings, culprit_of, told
+from harness.check.invariants.blame import accuse_blamed
+from harness.check.invariants.findings import Findings, told
 from harness.check.possible import Surplus, surplus
 from harness.check.timeline import NEVER, Timeline, asked_state, ends_at, is_dispatch, leaves, shown
 from harness.history import Operation
@@ -29,26 +30,17 @@ def single_winner(index: Index) -> Findings:
 def lock_only_queued(index: Index) -> Findings:
     """LOCK-2: only a Queued container can be locked. LOCK-4: and only above priority 0."""
     findings = Findings()
-    explained: set[int] = set()
     operations = index.operations
-    for timeline, (number, since) in index.unexplained:
-        if operations[number].op != "lock":
-            continue
-        if culprit_of(timeline, number, since) is not None:
-            explained.add(number)  # refusal_changes_nothing names it
-        else:
-            state = index.state_text(since)
-            text = f"{told(index, number)} was granted on a container that {told(index, since)} had left {state}"
-            findings.accuse(timeline, "LOCK-2", text, since, number)
+    showed = accuse_blamed(index, findings, "lock", "LOCK-2")
     for timeline in index.timelines:
         for found in surplus(timeline, _granted_locks(timeline), _releases(timeline)):
-            if not _at_once(index, found) and found.grants[-1] not in explained:
+            if not _at_once(index, found) and found.grants[-1] not in showed:
                 _accuse_winners(index, findings, timeline, "LOCK-2", found)
+                findings.judged["LOCK-2"] += 1
         for number in timeline.of("lock"):
             calm = timeline.calm(operations[number]) if operations[number].type == "fail" else None
             findings.judged["LOCK-2"] += calm is not None and calm.state not in {None, "Queued"}
             _priority_zero(index, findings, timeline, number)
-    findings.judged["LOCK-2"] += sum(one.requirement == "LOCK-2" for one in findings.accusations)
     return findings
 
 
@@ -161,7 +153,8 @@ def _accuse_winners(index: Index, findings: Findings, timeline: Timeline, requir
     names = " and ".join(told(index, number) for number in found.grants[:4])
     more = f" and {len(found.grants) - 4} more" if len(found.grants) > 4 else ""
     between = "nothing" if found.releases == 0 else f"at most {found.releases} operations"
-    text = f"{names}{more} were all granted, with {between} between them that gives the lock back"
+    every = "both" if len(found.grants) == 2 else "all"
+    text = f"{names}{more} were {every} granted, with {between} between them that gives the lock back"
     findings.accuse(timeline, requirement, text, *found.grants)
 
 

@@ -5,7 +5,8 @@ from itertools import pairwise
 from typing import Any
 
 from harness.check.index import Index
-from harness.check.invariants.findings import Accusation, Findings, culprit_of, told
+from harness.check.invariants.blame import accuse_blamed
+from harness.check.invariants.findings import Accusation, Findings, told
 from harness.check.timeline import Calm, Timeline, ends_at, is_dispatch, shown
 from harness.contract import REQUIREMENTS, STATES
 from harness.history import Operation
@@ -20,13 +21,7 @@ def read_your_writes(index: Index) -> Findings:
     """GET-1: a read shows the newest acknowledged state."""
     findings = Findings()
     operations = index.operations
-    for timeline, (number, since) in index.unexplained:
-        operation = operations[number]
-        state = shown(operation, "state")
-        if operation.op == "get" and culprit_of(timeline, number, since) is None:
-            before = index.state_text(since)
-            text = f"{told(index, number)} shows state {state}; {told(index, since)} had left it {before}"
-            findings.accuse(timeline, "GET-1", text, since, number)
+    accuse_blamed(index, findings, "get", "GET-1")
     for timeline in index.timelines:
         calms = [(number, timeline.calm(operations[number])) for number in timeline.gets]
         findings.judged["GET-1"] += sum(calm is not None and calm.state is not None for _, calm in calms)
@@ -101,7 +96,8 @@ def no_lost_container(index: Index) -> Findings:
             first = known.get(operation.token)
             if first is None or index.ends[first] >= operation.invoke_ns or operation.type == "info":
                 continue
-            if operation.op == "auth":
+            calm = timeline.calm(operation) if operation.op == "auth" else None
+            if calm is not None and calm.state in {"Locked", "Running"}:
                 continue  # it is the auth that may be missing; auth_works judges that
             findings.judged["LIVE-1"] += 1
             if operation.outcome == "missing" and operation.phase != "cleanup":

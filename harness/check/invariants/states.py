@@ -6,7 +6,8 @@ from msgspec import UNSET
 
 from harness.check.index import Index
 from harness.check.invariants.auths import first_readings
-from harness.check.invariants.findings import Findings, culprit_of, told
+from harness.check.invariants.blame import accuse_blamed, blame
+from harness.check.invariants.findings import Findings, told
 from harness.check.timeline import Calm, Timeline, asked_state, is_dispatch, needs, shown
 from harness.contract import STATES, TRANSITIONS
 from harness.history import Operation
@@ -21,12 +22,7 @@ def legal_transitions(index: Index) -> Findings:
     """STATE-1: a state changes only along the table."""
     findings = Findings()
     operations = index.operations
-    for timeline, (number, since) in index.unexplained:
-        if operations[number].op == "update":
-            state = index.state_text(since)
-            text = f"{told(index, number)} was granted on a container that {told(index, since)} had left {state}"
-            findings.accuse(timeline, "STATE-1", text, since, number)
-            findings.judged["STATE-1"] += 1
+    accuse_blamed(index, findings, "update", "STATE-1")
     for timeline in index.timelines:
         for number in timeline.of("update"):
             operation = operations[number]
@@ -108,10 +104,11 @@ def refusal_changes_nothing(index: Index) -> Findings:
     """LOCK-2, LOCK-4, UNLOCK-2, UNLOCK-5, STATE-1: what was refused or forbidden did not happen."""
     findings = Findings()
     operations = index.operations
-    for timeline, (number, since) in index.unexplained:
+    for timeline, one in index.unexplained:
+        number, since = one
         operation = operations[number]
-        culprit = culprit_of(timeline, number, since)
-        if culprit is not None:
+        why, culprit = blame(timeline, one)
+        if why == "turned away":
             state = needs(operation)[0]
             verb = "shows" if operation.op == "get" else "found"
             text = (

@@ -3,6 +3,7 @@
 from msgspec import UNSET
 
 from harness.check.index import Index
+from harness.check.invariants.blame import accuse_blamed
 from harness.check.invariants.findings import Findings, told
 from harness.check.possible import surplus
 from harness.check.timeline import Calm, Ends, Timeline, ends_at, is_dispatch, leaves, session, shown
@@ -15,11 +16,7 @@ def unlock_only_locked(index: Index) -> Findings:
     """UNLOCK-2: only a Locked container can be unlocked."""
     findings = Findings()
     operations = index.operations
-    for timeline, (number, since) in index.unexplained:
-        if operations[number].op == "unlock":
-            state = index.state_text(since)
-            text = f"{told(index, number)} was granted on a container that {told(index, since)} had left {state}"
-            findings.accuse(timeline, "UNLOCK-2", text, since, number)
+    accuse_blamed(index, findings, "unlock", "UNLOCK-2")
     for timeline in index.timelines:
         granted = [number for number in timeline.of("unlock") if operations[number].type == "ok"]
         locks = [number for number in timeline.changers if "Locked" in leaves(operations[number])]
@@ -27,10 +24,10 @@ def unlock_only_locked(index: Index) -> Findings:
             names = " and ".join(told(index, number) for number in found.grants[:4])
             text = f"{names} were all granted, with at most {found.releases} locks between them"
             findings.accuse(timeline, "UNLOCK-2", text, *found.grants)
+            findings.judged["UNLOCK-2"] += 1
         for number in timeline.of("unlock"):
             calm = timeline.calm(operations[number]) if operations[number].type == "fail" else None
             findings.judged["UNLOCK-2"] += calm is not None and calm.state not in {None, "Locked"}
-    findings.judged["UNLOCK-2"] += len(findings.accusations)
     return findings
 
 
