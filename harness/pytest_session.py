@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from harness.drive.target import OpenTarget, TargetRefused, connected
 from harness.plan import Plan, make_plan
 from harness.pytest_plugin import NotConforming
 from harness.report.decision import exit_code
+from harness.report.files import claim
 from harness.report.result import RunResult, ScenarioResult
 from harness.report.summary import reasons
 from harness.report.terminal import Look, failure_report
@@ -39,6 +42,8 @@ class Bench:
         self._stack = contextlib.AsyncExitStack()
         self._opened: OpenTarget | None = None
         self._refused: str | None = None
+        self._out: Path = self._option("out") / os.environ.get("PYTEST_XDIST_WORKER", "")
+        self._claim = claim(self._out)
 
     def run(self, scenario: Scenario) -> None:
         """Run one instance. Raises NotConforming with the report; skips what the level or the target leaves out."""
@@ -54,13 +59,14 @@ class Bench:
             timeout_s=self._option("timeout"),
             known=self._option("known"),
             max_dispatch_attempts=self._option("max-dispatch-attempts"),
-            out=self._option("out"),
+            out=self._out,
         )
         one, lost = self._runner.run(run_one(plan, opened, options, None, _Unwatched()))
         self._tell(one, opened, lost)
 
     def close(self) -> None:
         """End the target and its processes."""
+        self._claim.close()
         self._runner.run(self._stack.aclose())
         self._runner.close()
 

@@ -10,12 +10,6 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LINTER = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"]
-    sys.executable,
-    "-c",
-    "from importlinter.cli import lint_imports_command as c; c()",
-    "--no-cache",
-    "--no-logo",
-]
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from harness.cli.options import TargetChoice, make_target
 from harness.plan import Plan, make_plan
 from harness.report.baseline import BaselineFile, read_baseline
 from harness.report.decision import exit_code
-from harness.report.files import KINDS, write_reports
+from harness.report.files import KINDS, OutInUse, claim, write_reports
 from harness.report.progress import Detail, Progress
 from harness.report.result import RunResult, ScenarioResult
 from harness.report.terminal import failure_report, look_for, summary, write
@@ -121,19 +121,27 @@ def report_on(plans: Sequence[Plan], chosen: dict[str, Any], seed: int) -> int:
     )
     screen = Screen("quiet" if chosen.get("quiet") else "verbose" if chosen.get("verbose") else "normal")
     try:
-        result = asyncio.run(interruptible(run(plans, target, options, screen)))
-    finally:
-        screen.close()
-    if result.unreachable is not None and not result.results:
-        click.echo(result.unreachable, err=True)
-        return exit_code(result)
-    tell(result, chosen.get("forms", ()))
-    return exit_code(result)
+        with claim(options.out):
+            try:
+                result = asyncio.run(interruptible(run(plans, target, options, screen)))
+            finally:
+                screen.close()
+            if result.unreachable is not None and not result.results:
+                click.echo(result.unreachable, err=True)
+            else:
+                tell(result, chosen.get("forms", ()))
+            return exit_code(result)
+    except OutInUse as error:
+        raise click.UsageError(str(error)) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise click.UsageError(f"--out: {error.filename}: {error.strerror}") from None
 
 
 def tell(result: RunResult, forms: Sequence[str] = ()) -> None:
     """Write the reports, then say on standard output what they say; the picture is there when something failed."""
-    failed = any(one.verdict.violations for one in result.results)
+    failed = any(one.label == "violation" for one in result.results)
     kinds = [kind for kind in KINDS if kind in forms or kind == "json" or (failed and kind == "html")]
     written = write_reports(result, result.out, kinds) if result.out is not None else {}
     look = look_for(sys.stdout)

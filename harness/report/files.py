@@ -1,9 +1,10 @@
 """Reports as files: which kinds there are, what each is called, and the one function that writes."""
 
+import fcntl
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import Literal, get_args
+from typing import IO, Literal, get_args
 
 from harness.report.result import RunResult
 
@@ -34,6 +35,25 @@ def report_text(kind: Kind, run: RunResult) -> str:
     from harness.report.github import job_summary  # noqa: PLC0415
 
     return job_summary(run)
+
+
+class OutInUse(Exception):
+    """Another run writes into the same folder at this moment; the text says what to do instead."""
+
+
+def claim(out: Path) -> IO[str]:
+    """Keep a folder for one run: hold the file that this returns until the run is over. Raises OutInUse.
+
+    Two runs that write the same histories would judge each other's.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    held = (out / ".in-use").open("w")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.close()
+        raise OutInUse(f"another run is writing into {out}: wait for it, or choose another folder (--out)") from None
+    return held
 
 
 def write_reports(run: RunResult, out: Path, kinds: Collection[Kind] = ("html", "json")) -> dict[Kind, Path]:

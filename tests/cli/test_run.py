@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.report.files import claim
 from tests.cli.conftest import SHARED, STRANGER, Lockrace, Served
 
 RACES = Path(__file__).parents[2] / "scenarios" / "races"
@@ -203,3 +204,19 @@ def test_list_and_lint_of_everything_shipped(lockrace: Lockrace) -> None:
     done = lockrace("lint")
     assert done.returncode == 0
     assert "0 broken" in done.stdout
+
+
+def test_two_runs_cannot_write_into_one_folder(lockrace: Lockrace, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with claim(tmp_path / "out"):
+        done = lockrace("run", "--select", "stolen_lock", "--out", "out")
+    assert done.returncode == 2
+    assert "another run is writing into out" in done.stderr
+    assert lockrace("run", "--select", "stolen_lock", "--out", "out").returncode == 0
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_nothing_runs(lockrace: Lockrace, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    done = lockrace("run", "--select", "stolen_lock", "--out", "out/deeper")
+    assert done.returncode == 2
+    assert "Not a directory" in done.stderr
