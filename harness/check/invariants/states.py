@@ -180,7 +180,7 @@ def _update_due(index: Index, operation: Operation, calm: Calm) -> bool:
     if set(operation.sent or {}) != {"state"} or target is None or target not in TRANSITIONS[calm.state or "Queued"]:  # type: ignore[index]
         return False
     if calm.state == "Queued":
-        plain = operation.token == "shared" and operation.run_auth is None  # noqa: S105 (the name of a token)
+        plain = operation.token == "shared" and operation.run_auth is None
         return target == "Cancelled" and plain
     if calm.lock is None or target not in _BY_HOLDER.get(calm.state or "", ()):
         return False
