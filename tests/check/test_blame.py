@@ -3,7 +3,7 @@
 import pytest
 
 from harness.check import Verdict, check
-from harness.check.invariants.samples import read_sample
+from harness.check.invariants.sample import read_sample
 from harness.contract import Level
 
 

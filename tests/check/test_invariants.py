@@ -8,7 +8,8 @@ from harness.check import check
 from harness.check.index import make_index
 from harness.check.invariants import INVARIANTS
 from harness.check.invariants.document import as_markdown
-from harness.check.invariants.samples import SAMPLES, read_sample
+from harness.check.invariants.sample import read_sample
+from harness.check.invariants.samples import SAMPLES
 from harness.contract import REQUIREMENTS, covers
 
 PAGE = Path(__file__).parents[2] / "docs" / "invariants.md"

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from textwrap import dedent
 
 from harness.check.invariants.registry import INVARIANTS, Invariant
-from harness.check.invariants.samples import SAMPLES, read_sample
+from harness.check.invariants.sample import read_sample
+from harness.check.invariants.samples import SAMPLES
 from harness.history import Operation
 
 _HEAD = """\
