@@ -20,7 +20,7 @@ from harness.report.decision import exit_code
 from harness.report.result import RunResult
 from harness.report.terminal import failure_report, look_for, summary, write
 from harness.run import RunOptions
-from harness.simulate import simulate
+from harness.simulate import patience_s, simulate
 
 
 class Screen:
@@ -93,7 +93,7 @@ def run_simulation(chosen: dict[str, Any]) -> int:
         level=chosen["level"],
         seed=population.seed,
         budget_s=seconds(chosen["budget"]),
-        timeout_s=chosen["timeout_s"],
+        timeout_s=_timeout_s(chosen["timeout_s"], population),
         known=chosen["known"],
         max_dispatch_attempts=chosen["max_dispatch_attempts"],
         keep=chosen["keep"],
@@ -126,6 +126,12 @@ def population_of(chosen: dict[str, Any]) -> Population:
         operations=chosen["operations"],
         seed=seed,
     )
+
+
+def _timeout_s(chosen_s: float, population: Population) -> float:
+    """How long an answer is waited for: as chosen; where nothing was, longer in a crowd, which stands in line."""
+    source = click.get_current_context().get_parameter_source("timeout_s")
+    return patience_s(population) if source is click.core.ParameterSource.DEFAULT else chosen_s
 
 
 def _parsed(parse: Any, text: str, option: str) -> Any:

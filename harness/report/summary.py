@@ -159,6 +159,8 @@ def reasons(result: ScenarioResult) -> list[str]:
 def replay_command(run: RunResult, result: ScenarioResult, violation: Violation | None = None) -> str:
     """The command that does it again, ready for a shell: the violation's own run where it has a text of its own."""
     text = result.replays.get(violation.run, result.replay) if violation is not None else result.replay
+    if text.startswith("lockrace "):  # a population: the whole command
+        return harmless(text)
     words = ["lockrace", "replay", text, "--target", run.target]
     if run.level != "must":
         words += ["--level", run.level]
