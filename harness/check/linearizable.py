@@ -77,18 +77,18 @@ class _Judge:
         events = history.events
         events.sort(key=itemgetter(0))
         codes = self._codes_of(history)
-        trial = try_orders(events, codes, self._spec.rules, effort=0)
+        trial = try_orders(events, codes, self._spec.rules, effort=len(events) // 20 + 1000)
         if trial.found:
             return self._result(history, "linearizable")
-        timed = history.timed(self._shapes)
         if trial.stuck is not None:
             numbers = clash(events, codes)
             if numbers is not None:
-                return self._result(history, "violated", confirmed(self._spec, timed, numbers))
+                contradicting = history.timed(self._shapes, frozenset(numbers))
+                return self._result(history, "violated", confirmed(self._spec, contradicting))
             trial = try_orders(events, codes, self._spec.rules, effort=EFFORT * len(events) + 1000)
             if trial.found:
                 return self._result(history, "linearizable")
-        return self._general(history, timed, trial.stuck)
+        return self._general(history, history.timed(self._shapes), trial.stuck)
 
     def _general(self, history: ContainerHistory, timed: list[Timed], stuck_number: int | None) -> ContainerResult:
         """Windows around the operation that stopped the fast check, then the whole history."""

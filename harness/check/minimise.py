@@ -12,7 +12,7 @@ is proved in a short time.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from harness.check.linear.search import Evidence, search
@@ -46,7 +46,7 @@ def explain(spec: Spec, timed: Sequence[Timed], stuck: int) -> Counterexample | 
     while True:
         part = _window(timed, stuck, size, marks)
         if _violates(spec, part, WINDOW_BOUND if size <= stuck else THINNING_BOUND):
-            return confirmed(spec, timed, _with_evidence(_thinned(spec, part), marks, timed))
+            return confirmed(spec, _with_evidence(_less_evidence(spec, _thinned(spec, part)), marks, timed))
         if size > stuck:
             return None
         size *= 4
@@ -72,6 +72,7 @@ def _window(timed: Sequence[Timed], stuck: int, size: int, marks: _Marks) -> _Pa
     cut = timed[begin - 1].return_ if begin else -1
     end = timed[stuck].return_
     required = [one for one in timed[begin : stuck + 1] if one.invoke > cut and not one.optional]
+    required += [one for one in timed[stuck + 1 :] if one.request.op == "create" and one.invoke > cut]
     around = [one for one in timed[begin : stuck + 1] if one.changes and (one.invoke <= cut or one.optional)]
     around += [one for one in timed[stuck + 1 :] if one.changes and one.invoke <= end]
     context = _few_endless(required, [_optional(one, cut) for one in around if _can_stay(one)])
@@ -83,7 +84,7 @@ def _window(timed: Sequence[Timed], stuck: int, size: int, marks: _Marks) -> _Pa
 
 
 def _over(one: Timed, marks: _Marks, timed: Sequence[Timed], cut: int) -> bool:
-    """Whether a lock must have taken effect before the window, since something that returned before it showed its auth."""
+    """Whether a lock must have taken effect before the window: something that returned before it showed its auth."""
     first = marks.first.get(one.request.shown_auth) if isinstance(one.request.shown_auth, str) else None
     return first is not None and one.request.op == "lock" and timed[first].return_ <= cut
 
@@ -134,22 +135,31 @@ def _thinned(spec: Spec, part: _Part) -> _Part:
         size = max(1, size // 2)
 
 
+def _less_evidence(spec: Spec, part: _Part) -> _Part:
+    """The part without the evidence that it does not need."""
+    for auth in (*part.evidence.issued, *part.evidence.pins):
+        pins = {other: pin for other, pin in part.evidence.pins.items() if other != auth}
+        smaller = part._replace(evidence=Evidence(part.evidence.issued - {auth}, pins))
+        if _violates(spec, smaller, WINDOW_BOUND):
+            part = smaller
+    return part
+
+
 def _violates(spec: Spec, part: _Part, bound: int) -> bool:
     timed = part.all()
     return search(spec, timed, starts_of(spec.rules, timed), bound, part.evidence).verdict == "violated"
 
 
-def _with_evidence(part: _Part, marks: _Marks, timed: Sequence[Timed]) -> set[int]:
-    """The numbers of what is required, and of the operations that the evidence about it rests on."""
+def _with_evidence(part: _Part, marks: _Marks, timed: Sequence[Timed]) -> list[Timed]:
+    """What is required, with the operations that the evidence about it rests on, in order of return."""
     auths = [one.request.shown_auth for one in part.required if isinstance(one.request.shown_auth, str)]
     shown = [timed[marks.first[auth]] for auth in auths if auth in part.evidence.issued]
     shown += [timed[marks.last[auth]] for auth in auths if auth in part.evidence.pins]
-    return {one.number for one in (*part.required, *shown)}
+    return sorted({*part.required, *shown}, key=lambda one: (one.return_, one.invoke))
 
 
-def confirmed(spec: Spec, timed: Sequence[Timed], numbers: Collection[int]) -> Counterexample:
-    """The counterexample made of the operations with these numbers, judged again by itself."""
-    kept = [one for one in timed if one.number in numbers]
+def confirmed(spec: Spec, kept: Sequence[Timed]) -> Counterexample:
+    """The counterexample made of these operations, judged again by itself."""
     again = search(spec, kept, starts_of(spec.rules, kept))
     assert again.verdict == "violated", "a counterexample must violate by itself"
     return Counterexample(

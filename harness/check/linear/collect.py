@@ -1,6 +1,6 @@
 """From operations to the histories of single containers, keeping of each operation only what orders need."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 from msgspec import UNSET
@@ -27,11 +27,12 @@ class ContainerHistory:
         self.name = name  # in the scenario, else its uuid
         self.events: list[Event] = []
 
-    def timed(self, shapes: Shapes) -> list[Timed]:
-        """The same for the general search, in order of return."""
+    def timed(self, shapes: Shapes, numbers: Container[int] | None = None) -> list[Timed]:
+        """The same for the general search, in the same order; only the operations with these numbers, if given."""
         return [
             Timed(invoke, return_, number, shapes.request(shape, auth, count), return_ == NEVER)
             for return_, invoke, shape, auth, count, number in self.events
+            if numbers is None or number in numbers
         ]
 
 

@@ -56,10 +56,12 @@ def clash(events: Sequence[Event], codes: Sequence[int]) -> list[int] | None:
         if core is not None and core.auth != auth:
             inside = [e for e in events if e[3] == auth and core.begin < e[1] and e[0] < core.end]
             return _numbers(core.zone.first, core.zone.last, *(inside[:1] or (zone.first, zone.last)))
+    if not events or not codes[events[0][2]] & CREATES:
+        return None  # it may have been Running before the history, and then be still
     for event in events:
         core = _around(cores, begins, event[1], event[0])
         if core is not None and event[3] is None and not _possible(codes[event[2]], core.zone.bit):
-            return _numbers(core.zone.first, core.zone.last, event)
+            return _numbers(events[0], core.zone.first, core.zone.last, event)
     return None
 
 

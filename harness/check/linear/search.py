@@ -49,6 +49,9 @@ class Found(NamedTuple):
     stuck: int | None = None
 
 
+_NONE: frozenset[int] = frozenset()
+
+
 class _Config(NamedTuple):
     state: State
     done: frozenset[int]  # pending operations that must take effect and have, of those that can change the container
@@ -69,7 +72,7 @@ def search(
     walk = _Walk(spec, timed, bound, evidence or Evidence())
     configs = _Frontier()
     for state in starts:
-        configs.add(_Config(state, *[frozenset()] * 4, walk.nothing_used), None)
+        configs.add(_Config(state, _NONE, _NONE, _NONE, frozenset(), walk.nothing_used), None)
     for kind, position in _events(timed):
         if kind == _INVOKED:
             walk.invoke(position)
@@ -254,7 +257,7 @@ class _Walk:
         old, new = lock_of(config.state), lock_of(state)
         if old is not None and (new is None or new.auth != old.auth) and self._pins.get(old.auth or "", 0) > now:
             return False
-        if new is None or new.auth in {None, UNKNOWN, OWN}:
+        if new is None or new.auth in {None, UNKNOWN}:
             return True
         if old is not None and old.auth == new.auth:
             return True

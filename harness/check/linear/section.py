@@ -57,7 +57,7 @@ class Unlock(NamedTuple):
     invoke: int
     number: int
     states: int
-    count: int | None
+    shown: int | None  # the lock count
 
 
 class Unknowns:
@@ -80,8 +80,8 @@ class Outline(NamedTuple):
     events: Sequence[Event]  # of known outcome, in order of return
     sections: dict[str, Section]
     section_of: dict[int, Section]  # by the number of its lock
-    locks: list[Section]  # in order of invocation, first those whose lock is not known
-    ripening: list[Section]  # the same in order of c1
+    locks: list[Section]  # those with a granted lock, in order of its invocation
+    ripening: list[Section]  # all, in order of c1
     unlocks: list[Unlock]
     unknown_locks: list[Unknowns]
     unknown_unlocks: list[Unknowns]
@@ -89,7 +89,7 @@ class Outline(NamedTuple):
 
 
 def outline(events: Sequence[Event], codes: Sequence[int]) -> Outline | None:
-    """Read the events, given in order of return; None where they are not of a lock history or two locks show one auth."""
+    """Read events in order of return; None where they are not of a lock history or two locks show one auth."""
     known = bisect_left(events, NEVER, key=itemgetter(0))
     created = bool(events) and bool(codes[events[0][2]] & CREATES)
     unknown = events[known:]
@@ -120,13 +120,13 @@ def outline(events: Sequence[Event], codes: Sequence[int]) -> Outline | None:
                 return None
             elif code & UNLOCKS:
                 unlocks.append(Unlock(return_, invoke, number, code >> MOST_STATES & STATES, count))
-    locks = sorted({*sections.values(), *section_of.values()}, key=attrgetter("invoke"))
+    everything = {*sections.values(), *section_of.values()}
     return Outline(
         events,
         sections,
         section_of,
-        locks,
-        sorted(locks, key=attrgetter("c1")),
+        sorted(section_of.values(), key=attrgetter("invoke")),
+        sorted(everything, key=attrgetter("c1")),
         sorted(unlocks, key=itemgetter(1)),
         _unknowns(unknown, codes, LOCKS),
         _unknowns(unknown, codes, UNLOCKS),

@@ -15,10 +15,10 @@ at each turn and takes back only some of them. The general search then decides.
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
-from heapq import heappop, heappush, nsmallest
+from heapq import heappop, heappush
 from itertools import islice
 from operator import attrgetter, itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from harness.check.linear.section import (
     COUNTED,
@@ -38,8 +38,13 @@ from harness.check.linear.timed import NEVER
 from harness.contract import covers
 from harness.model import Rules
 
+_MEMBERS = [tuple(bit for bit in range(MOST_STATES) if states >> bit & 1) for states in range(STATES + 1)]
+"""The numbers of the states in a code without flags."""
+
+_T = TypeVar("_T", bound="tuple[Any, ...]")
+
 MOST_TAKEN_BACK = 64  # choices that can be taken back at one time
-LOCKS_WEIGHED = 3  # of the locks that could come next, how many a choice weighs
+WEIGHED = 3  # of what could come next, how many a choice weighs
 
 
 class Trial(NamedTuple):
@@ -73,6 +78,11 @@ def try_orders(events: Sequence[Event], codes: Sequence[int], rules: Rules, effo
     return trial
 
 
+def _smallest(heap: list[_T]) -> list[_T]:
+    """The WEIGHED smallest of a heap: they stand in its first three layers."""
+    return sorted(heap[:7])[:WEIGHED]
+
+
 class _Dead(Exception):
     """No way on from here."""
 
@@ -88,7 +98,7 @@ class _Choice(NamedTuple):
     state: int
     section: Section
     auth: str | None
-    count: int
+    locks: int
     last: tuple[int, ...]
 
 
@@ -109,6 +119,7 @@ class _Pass:
         self._used: set[int] = set()  # numbers of unlocks that have taken effect
         self._locks: list[tuple[int, int, Section]] = []  # heaps of what has been invoked, by deadline
         self._unlocks: list[Unlock] = []
+        self._nameless: list[tuple[int, int, Section]] = []
         self._ripe: list[tuple[int, int, Section]] = []
         self._next_lock = 0
         self._next_ripe = 0
@@ -121,7 +132,6 @@ class _Pass:
         """Go through the events; the loop holds what the common event needs, `_settle` does the rest."""
         events, sections = self.outline.events, self.outline.sections
         codes, last = self.codes, self.last
-        members = [tuple(i for i in range(MOST_STATES) if mask >> i & 1) for mask in range(STATES + 1)]
         position = furthest = 0
         while True:
             state, current = self.state, self.auth
@@ -132,7 +142,7 @@ class _Pass:
                     if code & state:
                         continue
                     if code < LOCKS:
-                        for one in members[code]:
+                        for one in _MEMBERS[code]:
                             if last[one] >= invoke:
                                 break
                         else:
@@ -143,7 +153,7 @@ class _Pass:
                 elif auth == current:
                     if code & state:
                         continue
-                elif code < LOCKS and sections[auth].end >= invoke and sections[auth].bit & code:
+                elif code < LOCKS and sections[auth].end >= 0 and sections[auth].bit & code:
                     continue
                 if not self._settle(event):
                     break
@@ -188,7 +198,7 @@ class _Pass:
             section = self.outline.sections[auth]
             if not section.begun or not section.bit & states:
                 return False
-            return count in (None, section.count) and (section is self.section or section.end >= invoke)
+            return count in (None, section.count)  # what was invoked before the section ended: see _leave
         if count is not None:
             return self._held_at(count, states, invoke)
         return bool(states & self.state) or any(
@@ -222,10 +232,7 @@ class _Pass:
             else:
                 self._finish(now)
         elif auth is not None:
-            section = self.outline.sections[auth]
-            if section.end >= 0:
-                raise _Dead
-            self._begin_or_finish(event, section)
+            self._begin_or_finish(event, self.outline.sections[auth])
         elif self.state == QUEUED:
             states = (code >> MOST_STATES if code & COUNTED else code) & STATES
             self._begin_any(event, states & ~QUEUED or STATES, NEVER)
@@ -293,15 +300,15 @@ class _Pass:
         """What could begin now, most promising first: the lock that must return first, unless it stands in the way."""
         self._first_ripe(now)
         self._invoke_locks(now)
-        ripe = [one for _, _, one in nsmallest(LOCKS_WEIGHED, self._ripe) if one.c1 <= now]
-        unripe = [one for _, _, one in nsmallest(LOCKS_WEIGHED, self._locks) if now < one.c1 <= by]
+        ripe = [one for _, _, one in _smallest(self._ripe) if one.c1 <= now]
+        unripe = [one for _, _, one in _smallest(self._locks) if now < one.c1 <= by]
         unknown = [one for one in self.outline.unknown_locks if one.states & states and one.ready(now)]
         weighed = [
             section
             for section in (*ripe, *sorted(unripe, key=attrgetter("c1")))
             if not section.begun
             and section.invoke <= now
-            and (section.bit & states if section.locked else unknown)
+            and (section.bit & states if section.locked else unknown or self._first_nameless(now))
             and section.wanted in (None, self.count + 1)
         ]
         blocking = {id(section) for section in weighed if self._blocks(section, now)}
@@ -335,6 +342,8 @@ class _Pass:
             section = locks[self._next_lock]
             if not section.begun:
                 heappush(self._locks, (section.c0, id(section), section))
+                if section.auth is None:
+                    heappush(self._nameless, (section.c0, id(section), section))
             self._next_lock += 1
         while self._locks and self._locks[0][2].begun:
             heappop(self._locks)
@@ -351,13 +360,32 @@ class _Pass:
         if section.invoke > now or section.wanted not in (None, self.count + 1):
             raise _Dead
         if not section.locked:
-            for unknowns in self.outline.unknown_locks:
-                if unknowns.ready(now):
-                    self._begin_unknown(unknowns, now, section)
-                    return
-            raise _Dead
+            self._begin_with_some_lock(section, now)
+            return
         self._trail.append(("begin", section))
         self._enter(section, section.bit, section.auth, now)
+
+    def _begin_with_some_lock(self, section: Section, now: int) -> None:
+        """Begin a section whose lock is not known: by the lock that must return first of those that showed no auth."""
+        lock = self._first_nameless(now)
+        if lock is not None:
+            lock.begun = True
+            self._trail.append(("begin", lock))
+            self._trail.append(("begin", section))
+            self._enter(section, lock.bit, section.auth, now)
+            return
+        for unknowns in self.outline.unknown_locks:
+            if unknowns.ready(now):
+                self._begin_unknown(unknowns, now, section)
+                return
+        raise _Dead
+
+    def _first_nameless(self, now: int) -> Section | None:
+        self._invoke_locks(now)
+        while self._nameless and self._nameless[0][2].begun:
+            heappop(self._nameless)
+        first = self._nameless[0][2] if self._nameless else None
+        return first if first is not None and first.invoke <= now else None
 
     def _begin_unknown(self, unknowns: Unknowns, now: int, section: Section | None = None) -> None:
         """Let a lock of unknown outcome take effect, with the auth of `section` where one is given."""
@@ -394,8 +422,8 @@ class _Pass:
     def _finish(self, now: int) -> None:
         """End the current section by the unlock that must return first, else by one of unknown outcome."""
         self._invoke_unlocks(now)
-        for unlock in nsmallest(LOCKS_WEIGHED, self._unlocks):
-            fits = unlock.states & self.state and unlock.count in (None, self.count)
+        for unlock in _smallest(self._unlocks):
+            fits = unlock.states & self.state and unlock.shown in (None, self.count)
             if unlock.number not in self._used and unlock.invoke <= now and fits:
                 self._end(now, unlock)
                 return
@@ -430,7 +458,7 @@ class _Pass:
         while len(self._trail) > choice.trail:
             self._undo(*self._trail.pop())
         self.state, self.section, self.auth = choice.state, choice.section, choice.auth
-        self.count = choice.count
+        self.count = choice.locks
         self.last[:] = choice.last
         del self.begins[self.count :], self.bits[self.count :], self.ends[self.count :]
         self._resume = choice.taken
@@ -441,6 +469,8 @@ class _Pass:
             what.begun = False
             heappush(self._locks, (what.c0, id(what), what))
             heappush(self._ripe, (what.c0, id(what), what))
+            if what.auth is None:
+                heappush(self._nameless, (what.c0, id(what), what))
         elif kind == "unknown":
             what.used -= 1
         elif kind == "end":

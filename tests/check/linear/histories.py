@@ -31,7 +31,7 @@ def sample(rng: Random, most: int = 8) -> Sample:
     crowded = rng.random() < 0.5
     if made == "soup":
         return Sample(_soup(rng, most, crowded), header, made)
-    operations = _run(rng, header, most, crowded)
+    operations = _tight(rng) if made == "correct" and rng.random() < 0.2 else _run(rng, header, most, crowded)
     if made == "moved":
         moved = [_moved(rng, operations) for _ in range(8)]
         operations = next((one for one in moved if not orders_exist(one, header)), moved[0])
@@ -115,6 +115,23 @@ def _shown(rng: Random, op: str, shown: Container) -> Shown | None:
     return Shown(**fields) if fields else None
 
 
+def _tight(rng: Random) -> list[Operation]:
+    """Two locks in a row, each read while it lasts, with ends that touch: correct, and as close to wrong as can be."""
+    made = [_operation(rng, Call("create", "T1"), Result("granted", Container(), None), (0, 1), 0)]
+    moment = 2
+    for auth in ("auth1", "auth2"):
+        locked = Shown(state="Locked", auth_uuid=auth)
+        end = moment + rng.randint(0, 1)
+        for op, value, last in (("lock", locked, end), ("get", locked, end), ("unlock", None, moment + 1)):
+            begin = moment if op == "lock" else moment + rng.randint(0, 1)
+            shown = (begin, max(begin, last) + rng.randint(0, 1))
+            one = _operation(rng, Call(op, "T1"), Result("granted", Container(), None), shown, len(made))
+            made.append(structs.replace(one, value=value))
+            moment = max(moment, begin)
+        moment += rng.randint(0, 1)
+    return made
+
+
 def _moved(rng: Random, operations: list[Operation]) -> list[Operation]:
     """The same with one endpoint moved into its interval's inside, or two operations' order in time undone."""
     place = rng.randrange(len(operations))
@@ -169,7 +186,7 @@ def _soup(rng: Random, most: int, crowded: bool) -> list[Operation]:
         if op == "auth" and outcome == "refused":
             outcome = "forbidden"
         value: Shown | None = None
-        auth = rng.choice(["auth1", "auth2", "auth3"]) if rng.random() < 0.5 else UNSET
+        auth = rng.choice(["auth1", "auth2"]) if rng.random() < (0.3 if op == "lock" else 0.7) else UNSET
         if outcome == "granted" and op == "lock":
             value = Shown(state="Locked", auth_uuid=auth)
         elif outcome == "granted" and op == "auth":

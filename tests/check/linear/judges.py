@@ -11,21 +11,25 @@ from harness.model import Rules
 from tests.check.linear.histories import Sample
 
 
-def disagreement(sample: Sample, exists: bool, modules: dict[str, Any]) -> str:
-    """Which part is wrong about whether an order exists; "" when none is. `modules` replace the parts by their name."""
+def disagreement(sample: Sample, exists: bool, parts: dict[str, Any]) -> str:
+    """Which of the parts, given as modules by name, is wrong about whether an order exists; "" when none is."""
     rules = Rules(sample.header.level, sample.header.max_dispatch_attempts)
-    the_spec = modules.get("spec", spec).Spec(rules, sample.header.tokens.values())
+    the_spec = parts.get("spec", spec).Spec(rules, sample.header.tokens.values())
     (history,), shapes = collect(sample.operations, sample.header)
     history.events.sort(key=itemgetter(0))
     codes = codes_of(the_spec, shapes.requests, _priority(sample))
-    if modules.get("sweep", sweep).try_orders(history.events, codes, rules, 1000).found and not exists:
+    if "sweep" in parts and not exists and parts["sweep"].try_orders(history.events, codes, rules, 1000).found:
         return "sweep"
-    if modules.get("cores", cores).clash(history.events, codes) is not None and exists:
+    if "cores" in parts and exists and parts["cores"].clash(history.events, codes) is not None:
         return "cores"
-    found = modules.get("search", search).search(the_spec, history.timed(shapes), frozenset({None}))
-    if found.verdict != ("linearizable" if exists else "violated"):
-        return "search"
+    if "search" in parts:
+        found = parts["search"].search(the_spec, history.timed(shapes), frozenset({None}))
+        if found.verdict != ("linearizable" if exists else "violated"):
+            return "search"
     return ""
+
+
+ALL_PARTS = {"sweep": sweep, "cores": cores, "search": search}
 
 
 def whole_disagreement(sample: Sample, exists: bool) -> str:

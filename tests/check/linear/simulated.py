@@ -13,14 +13,18 @@ HEADER = Header(tokens={"shared": SHARED, "stranger": "zzzzz-gj3su-0000000000000
 
 @dataclass
 class Crowd:
-    """`clients` work on `containers`, ten to a container where there are several; unlocks of a lock that another
-    client took are `foreign`, answers that never come are `lost`, both as shares of all operations."""
+    """`clients` work on `containers`, ten to a container where there are several.
+
+    A client without a lock tries to unlock at a rate of `foreign`; answers get `lost` at that rate. The answers to
+    locks and unlocks of a `terse` server show no auth.
+    """
 
     clients: int
     containers: int
     foreign: float
     lost: float = 0.05
     seed: int = 0
+    terse: bool = False
 
 
 @dataclass
@@ -71,6 +75,8 @@ def simulate(count: int, crowd: Crowd) -> Iterator[Operation]:
         elif what == 1:
             if not (draft["lost"] and rng.random() < 0.5):
                 draft |= _serve(draft["op"], client, draft["container"])
+                if crowd.terse and draft["op"] in {"lock", "unlock"}:
+                    draft.pop("value", None)
             heappush(queue, (moment + rng.randrange(1, 1000), order, 2, client, draft))
         else:
             yield _operation(draft, client, moment)
