@@ -16,7 +16,7 @@ from harness.check.linear.shapes import Shapes, codes_of
 from harness.check.linear.spec import Spec, starts_of
 from harness.check.linear.sweep import try_orders
 from harness.check.linear.timed import Timed
-from harness.check.minimise import confirmed, explain
+from harness.check.minimise import SMALL_HISTORY, explain, smallest
 from harness.check.verdict import Counterexample, Linearizability
 from harness.history import Header, Operation
 from harness.model import Rules
@@ -83,8 +83,9 @@ class _Judge:
         if trial.stuck is not None:
             numbers = clash(events, codes)
             if numbers is not None:
-                contradicting = history.timed(self._shapes, frozenset(numbers))
-                return self._result(history, "violated", confirmed(self._spec, contradicting))
+                few = None if len(events) <= SMALL_HISTORY else frozenset(numbers)
+                counterexample = smallest(self._spec, history.timed(self._shapes, few), numbers)
+                return self._result(history, "violated", counterexample)
             trial = try_orders(events, codes, self._spec.rules, effort=EFFORT * len(events) + 1000)
             if trial.found:
                 return self._result(history, "linearizable")

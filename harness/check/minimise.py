@@ -12,7 +12,7 @@ is proved in a short time.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from harness.check.linear.search import Evidence, search
@@ -22,7 +22,18 @@ from harness.check.verdict import Counterexample
 
 FIRST_WINDOW = 12  # operations; most violations show in the last few
 WINDOW_BOUND = 100_000  # steps of the model that judging one window may cost
+SMALL_HISTORY = 100  # operations: all others can be looked at while one is made smaller
 THINNING_BOUND = 400_000  # steps that making one counterexample smaller may cost
+
+
+def smallest(spec: Spec, timed: Sequence[Timed], numbers: Container[int]) -> Counterexample:
+    """The counterexample that the operations with these numbers are, with fewer of them where the history is small."""
+    kept = [one for one in timed if one.number in numbers]
+    others = [_optional(one, -1) for one in timed if one.number not in numbers and _can_stay(one)]
+    part = _Part(kept, others, Evidence())
+    if len(timed) <= SMALL_HISTORY and _violates(spec, part, WINDOW_BOUND):
+        kept = _thinned(spec, part).required
+    return confirmed(spec, kept)
 
 
 class _Part(NamedTuple):
