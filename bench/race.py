@@ -331,17 +331,17 @@ async def detect(stores: list[str], windows: list[str], seconds: float) -> dict[
     return found
 
 
-async def in_every_run(stores: list[str], windows: list[str], times: int) -> None:
+async def in_every_run(stores: list[str], windows: list[str], times: int, runs: int) -> None:
     """Whether the shipped number of rounds finds every window, run after run."""
     for store in stores:
         for window in windows:
             for racers in (2, 10):
                 hits = [
-                    (await detect_by_product(WINDOWS[window], STORES[store], racers, 200, seed)).detections > 0
+                    (await detect_by_product(WINDOWS[window], STORES[store], racers, runs, seed)).detections > 0
                     for seed in range(times)
                 ]
                 console.print(
-                    f"{store}, window {window}, {racers} dispatchers, 200 rounds: {sum(hits)} of {times} runs"
+                    f"{store}, window {window}, {racers} dispatchers, {runs} rounds: {sum(hits)} of {times} runs"
                 )
 
 
@@ -380,6 +380,7 @@ async def main() -> None:
     parser.add_argument("--stores", nargs="+", choices=STORES, default=list(STORES))
     parser.add_argument("--windows", nargs="+", choices=WINDOWS, default=list(WINDOWS))
     parser.add_argument("--times", type=int, default=20, help="of --only every-run")
+    parser.add_argument("--runs", type=int, default=200, help="rounds of each run of --only every-run")
     chosen = parser.parse_args()
     parts = chosen.only or ["client", "spread", "detect"]
     rates = await client(chosen.seconds) if "client" in parts else None
@@ -387,7 +388,7 @@ async def main() -> None:
         await spread(chosen.sizes, chosen.rounds)
     found = await detect(chosen.stores, chosen.windows, chosen.seconds) if "detect" in parts else {}
     if "every-run" in parts:
-        await in_every_run(chosen.stores, chosen.windows, chosen.times)
+        await in_every_run(chosen.stores, chosen.windows, chosen.times, chosen.runs)
     targets(rates, found)
 
 
