@@ -21,6 +21,7 @@ from harness.run import RunOptions, run
 from harness.scenario import Scenario
 
 Kind = Literal["mutant", "variant"]
+_MUTANT_TIMEOUT_S = 3.0  # of one request: a mutant may hang, and waiting longer shows no more
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ async def try_one(departure: Departure, scenarios: Sequence[Scenario], seed: int
             level=departure.level,
             seed=seed,
             fail_fast=departure.kind == "mutant",
+            timeout_s=_MUTANT_TIMEOUT_S if departure.kind == "mutant" else RunOptions.timeout_s,
             out=Path(folder),
             max_dispatch_attempts=departure.needs.get("max_dispatch_attempts"),
         )

@@ -26,6 +26,7 @@ from harness.wire import Call
 
 EVENTS = frozenset({"crash", "pause", "barrier", "restart"})
 _RETRY_PAUSE_S = 0.05
+_LOOK_AGAIN_S = 0.05
 
 
 class Ensemble:
@@ -52,6 +53,7 @@ class Ensemble:
                 await self._let_go(stage, group)
             await self._let_go(stage, list(stage.held))
             await self.probe(stage)
+            await self._await_eventually(stage)
         if not keep:
             await tidy_up(stage, self._line)
 
@@ -160,6 +162,20 @@ class Ensemble:
 
     def _actor(self, stage: Stage, step: Step) -> Actor:
         return stage.actors[self._session_of[step.id]]
+
+    async def _await_eventually(self, stage: Stage) -> None:
+        """Look again until every `eventually` clause holds, or its time is over."""
+        begun_ns = time.monotonic_ns()
+        open_ones = [clause for clause in self._scenario.clauses if clause.kind == "eventually"]
+        facts = Facts(stage.operations, self._script.token_uuids)
+        while open_ones := [
+            clause
+            for clause in open_ones
+            if not clause.expression.evaluate(facts)
+            and time.monotonic_ns() - begun_ns < (clause.within_ms or 0) * 1_000_000
+        ]:
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            await self.probe(stage)
 
     async def probe(self, stage: Stage) -> None:
         """Use every saved token and read every container, so that the clauses can be judged on the history alone.

@@ -22,6 +22,7 @@ from harness.history import Header, HistoryWriter
 from harness.plan import Plan, replay_text
 
 _TIDY_LIMIT_S = 5.0
+_MOST_STALLED = 3  # of one scenario: what a deadlock does is known by then, and each costs the whole time limit
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class _Driving:
     writer: HistoryWriter
     after_run: Callable[[int], None]
     begun_ns: int = field(default_factory=time.monotonic_ns)
+    stalled: int = 0  # runs in which a call that nobody disturbed was never answered
 
     @property
     def keep(self) -> bool:
@@ -89,7 +91,9 @@ class _Driving:
         return self.options.keep or self.target.endpoint.disposable
 
     def over(self) -> bool:
-        """Whether the budget is spent; the first run is always made."""
+        """Whether the budget is spent, or the target has stalled often enough; the first run is always made."""
+        if self.stalled >= _MOST_STALLED:
+            return True
         budget_s = self.options.budget_s
         spent_s = (time.monotonic_ns() - self.begun_ns) / 1e9
         return budget_s is not None and self.driven.runs > 0 and spent_s > budget_s
@@ -98,6 +102,7 @@ class _Driving:
         """Put on disk what happened in a run."""
         for operation in stage.operations:
             self.writer.add(operation)
+        self.stalled += any(one.problem == "timeout" and one.fault is None for one in stage.operations)
 
     def count(self, run: int) -> None:
         """One run is over."""

@@ -127,6 +127,8 @@ class Stage:
     def _learn(self, actor: Actor, call: Call, exchange: Exchange) -> None:
         if exchange.answer.run_auth is not None and call.uuid is not None:
             actor.run_auths[call.uuid] = exchange.answer.run_auth
+        elif exchange.answer.outcome == "granted" and _ends_the_lock(call):
+            actor.run_auths.pop(call.uuid or "", None)  # no later call is about that lock
         if exchange.answer.outcome in {"indeterminate", "garbled"}:
             actor.incarnation += 1  # the old process's call may still take effect
 
@@ -152,3 +154,9 @@ class Stage:
                 step=step,
             )
         )
+
+
+def _ends_the_lock(call: Call) -> bool:
+    return call.op == "unlock" or (
+        call.op == "update" and (call.sent or {}).get("state") in {"Queued", "Complete", "Cancelled"}
+    )

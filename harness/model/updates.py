@@ -28,7 +28,8 @@ def update(rules: Rules, container: Container, call: Call, fresh: Symbol) -> tup
     if late or (starts and call.run_auth is None and rules.keeps("needed_to_start")):
         # Two requirements meet where the change is impossible anyway: either answer is right.
         impossible = results[0].outcome == "refused"
-        return (forbidden(container), refused(container)) if impossible else (forbidden(container),)
+        unchanged = () if late or container.state != "Running" else results  # the same state again changes nothing
+        return (forbidden(container), *unchanged, *((refused(container),) if impossible else ()))
     return results
 
 

@@ -99,7 +99,7 @@ def revoked_in_one_spelling(faithful: Authenticate) -> Authenticate:
     return authenticate
 
 
-@mutant("issue", "AUTH-3 UNLOCK-3", invariant="revoked_auth_dead")
+@mutant("issue", "AUTH-3 UNLOCK-3", invariant="fresh_auth_per_lock")
 def auth_reissued(faithful: Issue) -> Issue:
     """Every lock of a container issues the same auth again, so that the old one comes back to life."""
     issued: dict[str, Token] = {}

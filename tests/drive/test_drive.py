@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from harness.drive.drive import Driven, DriveOptions, drive
 from harness.drive.served import ReferenceTarget
@@ -253,3 +254,37 @@ def test_containers_that_others_would_miss_are_cancelled_at_the_end(tmp_path: Pa
     assert (last.phase, last.op, last.outcome, last.sent) == ("cleanup", "update", "granted", {"state": "Cancelled"})
     _, kept = played(shipped_scenario("stolen_lock"), tmp_path, keep=True, spoil=mind)
     assert not [one for one in kept.operations if one.phase == "cleanup"]
+
+
+def test_an_eventually_clause_is_looked_at_again_until_its_time_is_over(tmp_path: Path) -> None:
+    what = scenario(
+        """
+sessions:
+  A:
+    - {id: a_lock, lock: c1}
+schedule: {order: [a_lock]}
+outcome: {eventually: {ends: {that: 'state(c1) == "Cancelled"', within: 200ms}}}
+"""
+    )
+    _, history = played(what, tmp_path)
+    looks = [one for one in history.operations if one.phase == "probe" and one.op == "get"]
+    assert len(looks) >= 2
+
+
+def test_a_target_that_stalls_is_not_asked_for_ever(tmp_path: Path) -> None:
+    async def silence(target: OpenTarget) -> None:
+        call = target.line.call
+
+        async def unanswered(desk: int, what: Call, secrets: Any, trouble: Any = None) -> Any:
+            exchange = await call(desk, what, secrets, trouble)
+            if what.op != "auth":
+                return exchange
+            answer = structs.replace(
+                exchange.answer, outcome="indeterminate", value=None, problem="timeout", secret=None
+            )
+            return structs.replace(exchange, answer=answer)
+
+        target.line.call = unanswered  # type: ignore[method-assign]
+
+    driven, _ = played(shipped_scenario("every_interleaving"), tmp_path, spoil=silence)
+    assert driven.runs < 10

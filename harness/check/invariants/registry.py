@@ -120,6 +120,13 @@ _ALL = (
         _kept(unlocks.unlock_only_locked),
     ),
     Invariant(
+        "single_holder",
+        ("RUN-1",),
+        "No two dispatchers are ever given one working auth of a container.",
+        run_auth.single_holder,
+        below="stolen_lock",
+    ),
+    Invariant(
         "only_holder_starts",
         ("RUN-4",),
         "Only the dispatcher that holds the current lock makes the container Running.",
@@ -216,13 +223,6 @@ _ALL = (
         "The auth of a container is for the token that locked it, while it is Locked or Running; everyone else, and "
         "everyone at any other time, is forbidden.",
         _kept(auths.auth_only_holder),
-    ),
-    Invariant(
-        "single_holder",
-        ("RUN-1",),
-        "No two dispatchers are ever given one working auth of a container.",
-        run_auth.single_holder,
-        below="stolen_lock",
     ),
     Invariant(
         "recoverable",
