@@ -19,6 +19,7 @@ from harness.drive.transport import Answer, Transport
 Headers = dict[str, str]
 LIMIT_S = 30.0
 SPARE_LANES = 4
+RENEW_ROUNDS = 16
 _ARRIVAL = "x-arrival-ns"
 
 
@@ -96,6 +97,7 @@ class Own:
         self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
         self._harmless = self._transport.prepare("GET", "/", self._headers)
         self._racers = racers
+        self._rounds = 0
         self._kind: GateKind = kind
         self._lanes = range(racers + SPARE_LANES)
 
@@ -114,6 +116,11 @@ class Own:
         return [_own_hit(answer) for answer in await asyncio.gather(*tasks)]
 
     async def _armed(self, path: str) -> tuple[Gate, Sequence[asyncio.Task[Answer]]]:
+        self._rounds += 1
+        if self._rounds % RENEW_ROUNDS == 0:  # as the product does between batches
+            for lane in random.sample(self._lanes, len(self._lanes) // 4):
+                self._transport.drop(lane)
+            await self._transport.warm(self._lanes, self._harmless)
         request = self._transport.prepare("POST", path, self._headers)
         lanes = random.sample(self._lanes, self._racers)
         await self._transport.warm(lanes, self._harmless)

@@ -70,6 +70,7 @@ async def _work(path: str, descriptor: int) -> None:
     listening = socket.socket(fileno=descriptor)
     listening.setblocking(False)
     await asyncio.get_running_loop().create_server(lambda: _Locks(database), sock=listening)
+    print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.read)
 
 
@@ -81,7 +82,11 @@ def _main(workers: int) -> None:
         database.execute("INSERT INTO lock VALUES ('Queued')")
         fileno = listening.fileno()
         command = [sys.executable, __file__, path, str(fileno)]
-        children = [subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(fileno,)) for _ in range(workers)]
+        pipe = subprocess.PIPE
+        children = [subprocess.Popen(command, stdin=pipe, stdout=pipe, pass_fds=(fileno,)) for _ in range(workers)]
+        for child in children:  # a worker that listens late would leave all connections to the first
+            assert child.stdout is not None
+            child.stdout.readline()
         print(listening.getsockname()[1], flush=True)
         sys.stdin.read()
         for child in children:

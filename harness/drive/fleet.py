@@ -54,6 +54,7 @@ from harness.wire.message import Failure
 
 _GRACE_S = 10.0  # beyond a request's own limit, before a round counts as broken
 _RETRY_PAUSE_S = 0.05
+_RENEWED_LANES = 16  # connections that are opened anew for each batch of rounds, at most
 _SPARE_LANES = 4  # connections beyond one a dispatcher, so that rounds rotate over the target's workers
 
 
@@ -137,6 +138,8 @@ class Team:
         known = set(self._vault.names)
         operations: list[Operation] = []
         lost = None
+        for lane in self._chance.sample(self._lanes, min(len(self._lanes) // 4, _RENEWED_LANES)):
+            self._transport.drop(lane)  # where too many landed on one worker, they do not stay there
         try:
             await self._transport.warm(self._lanes, self._warm_up)
         except NotSent as failure:
