@@ -59,7 +59,7 @@ def test_a_small_population_conforms_and_its_history_can_be_judged_again(tmp_pat
 
 
 def test_a_mutant_is_accused(tmp_path: Path) -> None:
-    alone = ["--dispatchers=1", "--containers=25", "--policy=double_unlock", "--seed=2"]  # nobody else's timing matters
+    alone = ["--dispatchers=1", "--containers=6", "--policy=double_unlock", "--seed=5"]  # nobody else's timing matters
     words = [*alone, "--target=reference:unlock_from_queued", "--out", str(tmp_path)]
     done = CliRunner().invoke(command, words, standalone_mode=False)
     assert done.return_value == 1, done.output

@@ -162,11 +162,11 @@ class _Conductor:
             if time.monotonic() > ends:
                 self.result.out_of_time = True
                 break
+            await self._misfortune()  # all that was asked for, however fast the rest goes
             if self._asks_for_more():
                 await self._refill()
             elif not self.open:
                 break
-            await self._misfortune()
             await self._list_some()
             if time.monotonic() - self._moved > _SWEEP_S:
                 self._moved = time.monotonic()

@@ -76,9 +76,9 @@ def test_careful_dispatchers_run_everything_exactly_once(tmp_path: Path) -> None
 
 
 def test_a_population_with_every_fault_ends_and_accuses_nobody(tmp_path: Path) -> None:
-    faults = Faults(0.05, 0.05, 0.05, 0.05, 0.05, 0.05, kill=2, stop=1, restart=1)
+    faults = Faults(0.05, 0.05, 0.05, 0.05, 0.05, 0.05, kill=1, stop=1, restart=1)
     mix = {"careful": 4, "adopting": 1, "impatient": 1, "double_unlock": 1}
-    population = Population(dispatchers=14, containers=20, mix=mix, faults=faults, seed=2)
+    population = Population(dispatchers=14, containers=20, mix=mix, faults=faults, seed=2, second_s=0.005)
     populated, history = simulated(population, tmp_path)
     verdict, tally = judge_population(history)
     assert populated.ended == 20
@@ -91,8 +91,8 @@ def test_a_population_with_every_fault_ends_and_accuses_nobody(tmp_path: Path) -
 
 
 def test_what_a_killed_worker_had_begun_may_have_happened(tmp_path: Path) -> None:
-    faults = Faults(kill=3)
-    population = Population(dispatchers=20, containers=30, faults=faults, seed=3)
+    faults = Faults(kill=2)
+    population = Population(dispatchers=20, containers=30, faults=faults, seed=3, second_s=0.005)
     populated, history = simulated(population, tmp_path)
     verdict, _ = judge_population(history)
     assert populated.ended == 30
