@@ -60,6 +60,7 @@ def linearize(operations: Iterable[Operation], header: Header, bound: int = DEFA
         histories, shapes = collect(operations, header)
         judge = _Judge(Rules(header.level, header.max_dispatch_attempts), header.tokens.values(), shapes, bound)
         containers = tuple(judge.verdict(history) for history in histories)
+        histories.clear()  # a million objects that the collector need not look at once more
     return LinearResult(_worst(result.verdict for result in containers), containers)
 
 

@@ -119,6 +119,7 @@ class _Pass:
         self._used: set[int] = set()  # numbers of unlocks that have taken effect
         self._locks: list[tuple[int, int, Section]] = []  # heaps of what has been invoked, by deadline
         self._unlocks: list[Unlock] = []
+        self._unlock_of: dict[int, Unlock] = {}  # by number, filled when one is first taken back
         self._nameless: list[tuple[int, int, Section]] = []
         self._ripe: list[tuple[int, int, Section]] = []
         self._next_lock = 0
@@ -180,11 +181,31 @@ class _Pass:
     def _settle(self, event: Event) -> bool:
         """Move the container until the event is content; False when there is no way on."""
         try:
-            while not self._content(event):
-                self._move(event)
+            if not self._move_at_once(event):
+                while not self._content(event):
+                    self._move(event)
         except _Dead:
             return False
         return True
+
+    def _move_at_once(self, event: Event) -> bool:
+        """Serve a lock or unlock that has taken effect or can without further thought; False for all else."""
+        now, _, shape, _, count, number = event
+        code = self.codes[shape]
+        if code & LOCKS:
+            section = self.outline.section_of[number]
+            if section.begun:
+                return True
+            if self.state == QUEUED and section.c1 <= now and section.auth is not None:
+                self._begin(section, now)
+                return True
+        elif code & UNLOCKS:
+            if number in self._used:
+                return True
+            if code >> MOST_STATES & self.state and count is None and self.section.c1 <= now:
+                self._end(now, number)
+                return True
+        return False
 
     def _content(self, event: Event) -> bool:
         _, invoke, shape, auth, count, number = event
@@ -228,7 +249,7 @@ class _Pass:
             if self.state == QUEUED:
                 self._begin_any(event, states, now)
             elif self.state & states and count in (None, self.count):
-                self._end(now, Unlock(now, 0, number, states, count))
+                self._end(now, number)
             else:
                 self._finish(now)
         elif auth is not None:
@@ -271,30 +292,27 @@ class _Pass:
     def _begin_any(self, event: Event, states: int, by: int) -> None:
         """Begin some section in one of `states` that can end at `by`; remember what else it could have been."""
         now = event[0]
-        candidates = self._candidates(now, states, by)
         taken, self._resume = self._resume, 0
+        first = self._first_ripe(now) if taken == 0 else None
+        if first is not None and first.locked and first.bit & states and first.wanted is None:
+            self._remember(event, states, by, 1)
+            self._begin(first, now)
+            return
+        candidates = self._candidates(now, states, by)
         if taken >= len(candidates):
             raise _Dead
         if taken + 1 < len(candidates):
-            self._choices.append(
-                _Choice(
-                    event,
-                    states,
-                    by,
-                    taken + 1,
-                    len(self._trail),
-                    self.state,
-                    self.section,
-                    self.auth,
-                    self.count,
-                    tuple(self.last),
-                )
-            )
+            self._remember(event, states, by, taken + 1)
         chosen = candidates[taken]
         if isinstance(chosen, Section):
             self._begin(chosen, now)
         else:
             self._begin_unknown(chosen, now)
+
+    def _remember(self, event: Event, states: int, by: int, taken: int) -> None:
+        """Make this a turn that can be gone back to, with the next candidate."""
+        before = (self.state, self.section, self.auth, self.count, tuple(self.last))
+        self._choices.append(_Choice(event, states, by, taken, len(self._trail), *before))
 
     def _candidates(self, now: int, states: int, by: int) -> list[Section | Unknowns]:
         """What could begin now, most promising first: the lock that must return first, unless it stands in the way."""
@@ -422,10 +440,13 @@ class _Pass:
     def _finish(self, now: int) -> None:
         """End the current section by the unlock that must return first, else by one of unknown outcome."""
         self._invoke_unlocks(now)
-        for unlock in _smallest(self._unlocks):
-            fits = unlock.states & self.state and unlock.shown in (None, self.count)
-            if unlock.number not in self._used and unlock.invoke <= now and fits:
-                self._end(now, unlock)
+        unlocks = self._unlocks
+        if unlocks:
+            fits = (
+                unlocks if self._fits(unlocks[0], now) else [one for one in _smallest(unlocks) if self._fits(one, now)]
+            )
+            if fits:
+                self._end(now, fits[0].number)
                 return
         for unknowns in self.outline.unknown_unlocks:
             if unknowns.states & self.state and unknowns.ready(now):
@@ -435,9 +456,18 @@ class _Pass:
                 return
         raise _Dead
 
-    def _end(self, now: int, unlock: Unlock) -> None:
-        self._used.add(unlock.number)
-        self._trail.append(("unlock", unlock))
+    def _fits(self, unlock: Unlock, now: int) -> bool:
+        """Whether an unlock can end the current section now."""
+        return (
+            unlock.number not in self._used
+            and unlock.invoke <= now
+            and bool(unlock.states & self.state)
+            and unlock.shown in (None, self.count)
+        )
+
+    def _end(self, now: int, number: int) -> None:
+        self._used.add(number)
+        self._trail.append(("unlock", number))
         self._leave(now)
 
     def _leave(self, now: int) -> None:
@@ -476,5 +506,7 @@ class _Pass:
         elif kind == "end":
             what.end = -1
         else:
-            self._used.discard(what.number)
-            heappush(self._unlocks, what)
+            self._used.discard(what)
+            if not self._unlock_of:
+                self._unlock_of = {unlock.number: unlock for unlock in self.outline.unlocks}
+            heappush(self._unlocks, self._unlock_of[what])
