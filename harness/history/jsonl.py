@@ -17,6 +17,13 @@ from harness.history.operation import OPS, Header, History, Operation
 _KNOWN_OPS = frozenset(OPS)
 
 
+class _Mark(msgspec.Struct):
+    """What no header may lack: in a Header these are defaults."""
+
+    format: int
+    kind: str
+
+
 class HistoryError(Exception):
     """A history file that cannot be read; the text says file, line and why."""
 
@@ -32,7 +39,8 @@ class HistoryWriter:
         self.path = path
         self._encoder = msgspec.json.Encoder()
         self._file = path.open("wb")
-        self._file.write(self._encoder.encode(header) + b"\n")
+        mark = {"format": header.format, "kind": header.kind}  # defaults, and yet what tells the file from any other
+        self._file.write(self._encoder.encode(mark | msgspec.to_builtins(header)) + b"\n")
 
     def add(self, operation: Operation) -> None:
         """Append one completed operation."""
@@ -75,6 +83,7 @@ def stream_history(path: Path) -> tuple[Header, Iterator[Operation]]:
     except OSError as error:
         raise HistoryError(f"{path}: {error.strerror or error}") from None
     try:
+        msgspec.json.decode(first, type=_Mark)
         header = msgspec.json.decode(first, type=Header)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HistoryError(f"{path}:1: not the header of a history: {error}") from None
