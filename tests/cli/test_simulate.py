@@ -1,6 +1,11 @@
 """`lockrace simulate`, by its command."""
 
+import contextlib
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,6 +69,45 @@ def test_a_mutant_is_accused(tmp_path: Path) -> None:
     done = CliRunner().invoke(command, words, standalone_mode=False)
     assert done.return_value == 1, done.output
     assert "UNLOCK-2" in done.output
+
+
+def test_nothing_outlives_a_killed_simulation(tmp_path: Path) -> None:
+    words = ["--dispatchers=4", "--containers=2000", "--processes=2", "--out", str(tmp_path)]
+    program = "from harness.cli.simulate_command import command; command()"
+    simulation = subprocess.Popen([sys.executable, "-c", program, *words], stdout=subprocess.DEVNULL)
+    try:
+        below = wait_for(lambda: below_of(simulation.pid), lambda found: len(found) >= 5)
+    finally:
+        simulation.kill()
+        simulation.wait(10)
+    assert len(below) >= 5  # the server, the conductor's own dispatcher, two workers, the resource tracker
+    wait_for(lambda: {pid for pid in below if is_alive(pid)}, lambda left: not left)
+
+
+def below_of(parent: int) -> set[int]:
+    """The processes that a process has started and that still run."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.add(int(path.parent.name))
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for(look: Callable[[], set[int]], enough: Callable[[set[int]], bool]) -> set[int]:
+    """Look until it is enough, for at most half a minute."""
+    ends = time.monotonic() + 30
+    while not enough(seen := look()):
+        assert time.monotonic() < ends, f"still {seen}"
+        time.sleep(0.05)
+    return seen
 
 
 def test_what_it_came_to_is_told_in_a_few_lines(tmp_path: Path) -> None:

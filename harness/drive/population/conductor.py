@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from harness.contract import Level
 from harness.drive.crew import HarnessFault
 from harness.drive.line import Exchange, TargetLost
 from harness.drive.population.choice import FAULT_TIMES, Population
 from harness.drive.population.hand import Hand
 from harness.drive.population.messages import Assignment, Batch, Broken, Containers, FromWorker, Halt
 from harness.drive.population.record import operation_of
+from harness.drive.population.terms import Onlooker, Populated, PopulateOptions
 from harness.drive.provision import ATTRIBUTES
 from harness.drive.secrets import Vault
 from harness.drive.target import OpenTarget, TargetRefused
@@ -43,40 +43,6 @@ _END_GRACE_S = 15.0  # beyond the limit of one request, for a worker process to 
 _MOST_REFUSED = 3
 _TIDY_LIMIT_S = 10.0
 _ENDED = frozenset({"Complete", "Cancelled"})
-
-
-class Onlooker(Protocol):
-    """Who wants to see the population while it works."""
-
-    def at(self, ended: int, created: int, operations: int) -> None:
-        """How far it has come."""
-
-
-@dataclass(frozen=True)
-class PopulateOptions:
-    """How a population is driven; all of it is written into the history's header."""
-
-    level: Level = "must"
-    timeout_s: float = 10.0
-    budget_s: float = 300.0
-    max_dispatch_attempts: int | None = None
-    keep: bool = False  # leave containers that have not ended as they are
-    settings: dict[str, Any] | None = None
-    replay: str | None = None  # the command that asks for the same again
-
-
-@dataclass
-class Populated:
-    """What it came to; the history itself is at `path`."""
-
-    path: Path
-    created: int = 0
-    ended: int = 0
-    operations: int = 0
-    unsent: int = 0  # calls that found nobody to take them: they did not happen, and are not in the history
-    seconds: float = 0.0
-    out_of_time: bool = False
-    lost: str | None = None  # the target went away, or said nothing that could be understood
 
 
 async def populate(
