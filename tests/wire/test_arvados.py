@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -69,6 +70,16 @@ class TestListing:
 
     def test_a_page_that_is_not_full_is_the_last(self) -> None:
         assert next_page(Call(op="list", token="t"), ["u1"]) is None
+
+    def test_a_list_may_ask_for_smaller_pages_and_for_more_than_a_priority(self) -> None:
+        call = Call(op="list", token="t", sent={"state": "Queued", "above_priority": 0, "limit": 2})
+        query = parse_qs(urlsplit(encode(call).path).query)
+        assert json.loads(query["filters"][0]) == [["state", "=", "Queued"], ["priority", ">", 0]]
+        assert query["limit"] == ["2"]
+        assert next_page(call, ["u1"]) is None
+        following = next_page(call, ["u1", "u2"])
+        assert following is not None
+        assert (following.sent or {})["after_uuid"] == "u2"
 
     def test_shows_the_uuids(self) -> None:
         seen = answer(200, {"items": [{"uuid": "u1"}, {"uuid": "u2"}]}, op="list")
