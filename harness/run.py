@@ -14,8 +14,9 @@ from harness.contract import REQUIREMENTS, Level, covers
 from harness.drive.crew import HarnessFault
 from harness.drive.drive import DriveOptions, drive
 from harness.drive.line import TargetLost
+from harness.drive.release import ReleaseChoice
 from harness.drive.target import TOKEN_NAMES, OpenTarget, Target, TargetRefused, connected
-from harness.history import History, read_history
+from harness.history import History, Operation, exclusion, race_figures, read_history
 from harness.plan import Plan
 from harness.report.baseline import BaselineFile
 from harness.report.decision import Known, decide, notes
@@ -33,6 +34,7 @@ class RunOptions:
     timeout_s: float = 10.0  # of one request
     known: Known = "any"
     baseline: BaselineFile | None = None
+    release: ReleaseChoice = "auto"
     max_dispatch_attempts: int | None = None
     keep: bool = False
     fail_fast: bool = False
@@ -101,6 +103,8 @@ def left_out(scenario: Scenario, opened: OpenTarget, level: Level) -> str | None
         return f"it judges level {scenario.level}"
     if missing:
         return f"it needs the {missing[0]} token"
+    if opened.squad is None and scenario.schedule.kind == "race":
+        return "a race needs a target over HTTP"
     if opened.endpoint.restart is None and any(step.verb == "restart" for step in scenario.steps().values()):
         return "this run cannot restart the server (--start, --restart-command)"
     return None
@@ -134,6 +138,7 @@ async def run_one(
         keep=options.keep,
         budget_s=budget_s,
         settings=options.settings,
+        release=options.release,
     )
     path = options.out / "histories" / f"{file_name(plan.scenario.name)}.jsonl"
     driven = await drive(plan, opened, how, path, watcher.ran)
@@ -164,6 +169,7 @@ def judged(
         history=history,
         verdict=verdict,
         label=decide(verdict, known, excused),
+        race=_race_sentence(scenario, history, verdict),
         notes=notes(verdict, known, excused),
         history_path=path,
         replay=replays[0] if replays else scenario.name,
@@ -172,6 +178,18 @@ def judged(
         requests=len(requests),
         processes=len({operation.pid for operation in requests if operation.pid is not None}),
     )
+
+
+def _race_sentence(scenario: Scenario, history: History, verdict: Verdict) -> str | None:
+    """How hard the rounds of a race tried and, where they were clean, what that excludes."""
+    if scenario.schedule.kind != "race":
+        return None
+    runs: dict[int, list[Operation]] = {}
+    for operation in history.operations:
+        runs.setdefault(operation.run, []).append(operation)
+    figures = race_figures(runs)
+    worth = "" if verdict.violations else f"; {exclusion(figures.raced)}"
+    return figures.sentence() + worth
 
 
 def not_exercised(result: RunResult) -> list[str]:

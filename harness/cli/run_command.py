@@ -14,6 +14,13 @@ from harness.cli.options import KNOWN_CHOICES, target_options
 @click.option("--select", metavar="TERMS", help="Only scenarios with these names, tags or requirement IDs: a,b,c.")
 @click.option("--seed", type=int, help="Of sampled orders; made up and reported when not given.")
 @click.option("--runs", type=click.IntRange(1), help="Runs of each sampled or raced scenario.")
+@click.option(
+    "--release",
+    type=click.Choice(["auto", "gate", "burst"]),
+    default="auto",
+    show_default=True,
+    help="How the requests of a race are let go: last bytes held back, whole requests, or what measures closer.",
+)
 @click.option("--budget", metavar="TIME", help="For everything together: 90s, 5m.")
 @click.option("--known", type=KNOWN_CHOICES, default="any", show_default=True, help="What known races must be.")
 @click.option(

@@ -113,6 +113,7 @@ def report_on(plans: Sequence[Plan], chosen: dict[str, Any], seed: int) -> int:
         timeout_s=chosen["timeout_s"],
         known=chosen.get("known", "any"),
         baseline=baseline_of(chosen.get("baseline")),
+        release=chosen.get("release", "auto"),
         max_dispatch_attempts=chosen["max_dispatch_attempts"],
         keep=chosen.get("keep", False),
         fail_fast=chosen.get("fail_fast", False),

@@ -170,7 +170,9 @@ def _family_detail(family: Family) -> str:
         return f"{several}{', '.join(violated_requirements(family.results))}: {seen_sentence(found[0].violation)}"
     if family.label == "inconclusive":
         return several + reasons(next(result for result in family.results if result.label == "inconclusive"))[0]
-    return several + "; ".join(_race_text(name, *counts) for name, counts in known_races(family.results).items())
+    told = [_race_text(name, *counts) for name, counts in known_races(family.results).items()]
+    told += [result.race for result in family.results[-1:] if result.race]
+    return several + "; ".join(told)
 
 
 def _race_text(name: str, reproduced: int, judged: int) -> str:
