@@ -13,8 +13,8 @@ _HEAD = """# Reference
 Made from the code: `python docs/make_reference.py > docs/reference.md`. See also [invariants](invariants.md) and
 the [scenario format](scenario-format.md).
 
-An option goes before an environment variable, and that before `lockrace.toml` in the current folder; `lockrace run --show-config` says
-which won.
+An option goes before an environment variable, and that before `lockrace.toml` in the current folder;
+`lockrace run --show-config` says which won.
 """
 
 

@@ -1,4 +1,4 @@
-"""`python docs/pictures/make.py`: draw docs/pictures/violation.png, the report of one violation as a browser shows it."""
+"""`python docs/pictures/make.py`: draw violation.png, the report of one violation as a browser shows it."""
 
 import subprocess
 import sys

@@ -10,8 +10,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-FOLLOWS = {"Queued": ["Locked", "Cancelled"], "Locked": ["Queued", "Running", "Cancelled"], "Running": ["Complete", "Cancelled"]}
-TOKENS = {os.environ["LOCKRACE_TOKEN"]: "zzzzz-gj3su-firstdispatcher", os.environ["LOCKRACE_TOKEN2"]: "zzzzz-gj3su-otherdispatcher"}
+FOLLOWS = {
+    "Queued": ["Locked", "Cancelled"],
+    "Locked": ["Queued", "Running", "Cancelled"],
+    "Running": ["Complete", "Cancelled"],
+}
+TOKENS = {
+    os.environ["LOCKRACE_TOKEN"]: "zzzzz-gj3su-firstdispatcher",
+    os.environ["LOCKRACE_TOKEN2"]: "zzzzz-gj3su-otherdispatcher",
+}
 containers, auths = {}, {}  # uuid: container; secret: uuid of the auth
 
 
@@ -97,11 +104,16 @@ async def current(request):
     return JSONResponse({"uuid": caller(request)})
 
 
-async def refusal(request, error):
+async def refusal(_request, error):
     return JSONResponse({"errors": [error.detail]}, error.status_code)
 
 
 V1, METHODS = "/arvados/v1", ["GET", "POST", "PUT"]
-paths = {"containers": every, "containers/{uuid}": one, "containers/{uuid}/{call}": one, "api_client_authorizations/current": current}
+paths = {
+    "containers": every,
+    "containers/{uuid}": one,
+    "containers/{uuid}/{call}": one,
+    "api_client_authorizations/current": current,
+}
 routes = [Route(f"{V1}/{path}", handler, methods=METHODS) for path, handler in paths.items()]
 app = Starlette(routes=routes, exception_handlers={HTTPException: refusal})
