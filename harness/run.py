@@ -1,8 +1,9 @@
 """The program in order: drive every plan, check its history; then one result that all reports draw from."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +16,11 @@ from harness.drive.crew import HarnessFault
 from harness.drive.drive import DriveOptions, drive
 from harness.drive.line import TargetLost
 from harness.drive.release import ReleaseChoice
+from harness.drive.served import CommandTarget, log_end
 from harness.drive.target import TOKEN_NAMES, OpenTarget, Target, TargetRefused, connected
+from harness.explore.model_line import ModelTarget, open_model
 from harness.history import History, Operation, exclusion, race_figures, read_history
+from harness.model import Rules
 from harness.plan import Plan
 from harness.report.baseline import BaselineFile
 from harness.report.decision import Known, decide, notes
@@ -70,12 +74,15 @@ async def run(plans: Sequence[Plan], target: Target, options: RunOptions, watche
     )
     began = time.monotonic()
     try:
-        async with connected(target, options.timeout_s) as opened:
+        async with _opened(target, options) as opened:
             chosen = _chosen(plans, opened, options.level, result.skipped)
             watcher.started(chosen)
             await _run_each(chosen, opened, options, result, watcher)
-    except (TargetRefused, TargetLost) as error:
-        result.unreachable = str(error)
+    except TargetRefused as refused:
+        result.unreachable = str(refused)
+    except TargetLost as lost:
+        words = f"; the end of its log:\n{log_end(target.log)}" if isinstance(target, CommandTarget) else ""
+        result.unreachable = f"{lost}{words}"
     except HarnessFault as fault:
         result.fault = str(fault)
     except asyncio.CancelledError:
@@ -83,6 +90,16 @@ async def run(plans: Sequence[Plan], target: Target, options: RunOptions, watche
     result.seconds = time.monotonic() - began
     result.not_exercised = not_exercised(result)
     return result
+
+
+@contextlib.asynccontextmanager
+async def _opened(target: Target, options: RunOptions) -> AsyncIterator[OpenTarget]:
+    """A target that answers; the model needs nobody to connect to."""
+    if isinstance(target, ModelTarget):
+        yield open_model(Rules(options.level, options.max_dispatch_attempts))
+        return
+    async with connected(target, options.timeout_s) as opened:
+        yield opened
 
 
 def _chosen(plans: Sequence[Plan], opened: OpenTarget, level: Level, skipped: list[str]) -> list[Plan]:

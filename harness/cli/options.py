@@ -30,6 +30,7 @@ class TargetChoice:
     start: str | None
     ready: str
     max_dispatch_attempts: int | None
+    out: Path = Path("lockrace-out")
     server_options: tuple[str, ...] = ()
 
 
@@ -43,7 +44,7 @@ def target_options(command: _F) -> _F:
                 show_default=True,
                 envvar="LOCKRACE_TARGET",
                 metavar="TARGET",
-                help="An http(s):// URL; reference, or reference:NAME for one of its mutants or variants.",
+                help="An http(s):// URL; reference, or reference:NAME for one of its mutants or variants; model.",
             ),
             click.option(
                 "--token-file",
@@ -98,14 +99,18 @@ def make_target(choice: TargetChoice) -> "Target":
     from harness.drive.target import UrlTarget  # noqa: PLC0415
 
     if choice.start is not None:
-        return CommandTarget(choice.start, _tokens(choice), choice.ready)
+        return CommandTarget(choice.start, _tokens(choice), choice.ready, choice.out / "server.log")
     if choice.target.startswith(("http://", "https://")):
         return UrlTarget(choice.target, _tokens(choice), choice.insecure)
+    if choice.target == "model":
+        from harness.explore.model_line import ModelTarget  # noqa: PLC0415
+
+        return ModelTarget()
     kind, _, name = choice.target.partition(":")
     if kind == "reference":
         return _reference(name or None, choice)
     raise click.UsageError(
-        f"--target {choice.target!r} is no target: give an http:// or https:// URL, or reference, or reference:NAME"
+        f"--target {choice.target!r} is no target: give an http:// or https:// URL, reference, reference:NAME, or model"
     )
 
 

@@ -196,6 +196,7 @@ def target_choice(chosen: dict[str, Any]) -> TargetChoice:
         start=chosen["start"],
         ready=chosen["ready"],
         max_dispatch_attempts=chosen["max_dispatch_attempts"],
+        out=chosen.get("out") or Path("lockrace-out"),
     )
 
 

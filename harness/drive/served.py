@@ -95,10 +95,9 @@ class ReferenceTarget:
         assert self._folder is not None
         where = [] if "--database" in self.arguments else ["--database", f"{self._folder.name}/reference.sqlite"]
         command = [sys.executable, "-m", "reference_server", "--port", str(self._port), "--end-with-stdin"]
-        started = await _start(
-            [*command, *where, *self.arguments], environment_of(self.secrets), asyncio.subprocess.PIPE
-        )
-        self._process, self._log = started
+        self._log = Path(self._folder.name) / "server.log"
+        pipe = asyncio.subprocess.PIPE
+        self._process = await _start([*command, *where, *self.arguments], environment_of(self.secrets), self._log, pipe)
         return await self._ready_url()
 
     async def _ready_url(self) -> str:
@@ -121,8 +120,8 @@ class CommandTarget:
     command: str
     secrets: dict[str, str] = field(repr=False)
     ready_path: str = "/"
+    log: Path = Path("server.log")  # what it says; begun anew by every run
     _process: asyncio.subprocess.Process | None = field(default=None, repr=False)
-    _log: Path | None = field(default=None, repr=False)
     _port: int = 0
 
     @property
@@ -133,6 +132,7 @@ class CommandTarget:
     async def open(self) -> Endpoint:
         """Start it on a free port and wait until its ready path answers."""
         self._port = free_port()
+        self.log.unlink(missing_ok=True)
         await self._serve()
         return Endpoint(f"http://127.0.0.1:{self._port}", self.secrets, disposable=True, restart=self.restart)
 
@@ -151,34 +151,29 @@ class CommandTarget:
     async def _serve(self) -> None:
         words = [word.replace("{port}", str(self._port)) for word in shlex.split(self.command)]
         supervised = [sys.executable, "-m", "harness.drive.supervise", *words]
-        self._process, self._log = await _start(supervised, environment_of(self.secrets), stdout=None)
+        self._process = await _start(supervised, environment_of(self.secrets), self.log, stdout=None)
         if not await _answers(f"http://127.0.0.1:{self._port}{self.ready_path}", self._process):
+            code = self._process.returncode
             await self.close()
-            raise TargetRefused(
-                f"--start: the server did not answer {self.ready_path} within {_READY_LIMIT_S:.0f} s; "
-                f"the end of its log:\n{log_end(self._log)}"
-            )
+            silent = f"did not answer {self.ready_path} within {_READY_LIMIT_S:.0f} s"
+            what = silent if code is None else f"ended with exit code {code}"
+            raise TargetRefused(f"--start: the server {what}; the end of its log:\n{log_end(self.log)}")
 
 
 async def _start(
-    command: list[str], environment: dict[str, str], stdout: int | None
-) -> tuple[asyncio.subprocess.Process, Path]:
-    """A child in a group of its own, so that Ctrl-C reaches us first; its log in a file that readers can be shown."""
-
-    descriptor, name = tempfile.mkstemp(prefix="lockrace-server-", suffix=".log")
-    log = Path(name)
-    try:
-        process = await asyncio.create_subprocess_exec(
+    command: list[str], environment: dict[str, str], log: Path, stdout: int | None
+) -> asyncio.subprocess.Process:
+    """A child in a group of its own, so that Ctrl-C reaches us first; what it says goes to the end of `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        return await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE,
-            stdout=descriptor if stdout is None else stdout,
-            stderr=descriptor,
+            stdout=file if stdout is None else stdout,
+            stderr=file,
             env=os.environ | environment,
             start_new_session=True,
         )
-    finally:
-        os.close(descriptor)
-    return process, log
 
 
 async def _answers(url: str, process: asyncio.subprocess.Process) -> bool:

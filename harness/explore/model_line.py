@@ -27,6 +27,19 @@ STATUS: dict[Outcome, int] = {
 _PROTECTED = ("auth_uuid", "locked_by_uuid", "uuid")
 
 
+class ModelTarget:
+    """The sequential specification itself, as something to aim at."""
+
+    name = "model"
+
+    async def open(self) -> Endpoint:
+        """Nobody listens: `open_model` gives its line."""
+        return Endpoint("model:", {}, disposable=True)
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+
 def open_model(rules: Rules) -> OpenTarget:
     """The model as an open target, with a shared token and a stranger's."""
     callers = {

@@ -161,12 +161,25 @@ def replay_command(run: RunResult, result: ScenarioResult, violation: Violation 
     text = result.replays.get(violation.run, result.replay) if violation is not None else result.replay
     if text.startswith("lockrace "):  # a population: the whole command
         return harmless(text)
-    words = ["lockrace", "replay", text, "--target", run.target]
+    words = ["lockrace", "replay", text, *_aim(run)]
     if run.level != "must":
         words += ["--level", run.level]
     if run.settings.get("run_auth"):
         words.append("--run-auth")
     return " ".join(shlex.quote(harmless(word)) for word in words)
+
+
+def _aim(run: RunResult) -> list[str]:
+    """The options that aim at the same target again; no secret is among them."""
+    settings = run.settings
+    words = ["--start", str(settings["start"])] if settings.get("start") else ["--target", run.target]
+    if settings.get("start") and settings.get("ready", "/") != "/":
+        words += ["--ready", str(settings["ready"])]
+    if settings.get("token_file"):
+        words += ["--token-file", str(settings["token_file"])]
+    if settings.get("insecure"):
+        words.append("--insecure")
+    return words
 
 
 def next_commands(run: RunResult) -> list[str]:

@@ -1,6 +1,7 @@
 """What a user types, what they see, and the exit code that their CI reads."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -220,3 +221,75 @@ def test_a_folder_that_cannot_be_written_is_said_and_nothing_runs(lockrace: Lock
     done = lockrace("run", "--select", "stolen_lock", "--out", "out/deeper")
     assert done.returncode == 2
     assert "Not a directory" in done.stderr
+
+
+def test_the_model_itself_can_be_run_against(lockrace: Lockrace) -> None:
+    done = lockrace("run", "--target", "model", "--select", "stolen_lock,thundering_herd")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "stolen_lock: known race, reproduced in 1 of 1 run" in done.stdout
+    assert "a race needs a target over HTTP" in done.stdout
+
+
+def test_a_server_of_the_users_is_started_restarted_and_named_in_the_replay(lockrace: Lockrace, served: Served) -> None:
+    start = f"{sys.executable} -m reference_server --port {{port}} --mutant keep_auth --database x.sqlite"
+    tokens = str(served.token_file)
+    what = "stolen_lock_early_auth,restart_keeps_lock"
+    done = lockrace("run", "--select", what, "--start", start, "--token-file", tokens)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "DUR-1" not in next(line for line in done.stdout.splitlines() if line.startswith("not exercised"))
+    (replay,) = {line for line in done.stdout.splitlines() if line.startswith("replay ")}
+    assert f"--start '{start}' --token-file {tokens}" in replay
+
+
+@pytest.mark.parametrize("command", ["/nonesuch {port}", "/bin/false {port}"])
+def test_a_server_that_does_not_start_is_exit_4_with_the_end_of_its_log(
+    lockrace: Lockrace, served: Served, command: str
+) -> None:
+    done = lockrace("run", "--select", "stolen_lock", "--start", command, "--token-file", str(served.token_file))
+    assert done.returncode == 4
+    assert "--start: the server ended with exit code" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["order", "every", "cases", "race", "fault"])
+def test_a_new_scenario_loads_and_conforms_as_it_is(lockrace: Lockrace, kind: str) -> None:
+    assert lockrace("new", "mine", "--kind", kind).returncode == 0
+    done = lockrace("run", "mine.race.yaml", "--runs", "5")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lockrace("new", "mine", "--kind", kind).returncode == 2  # nothing is overwritten
+
+
+def test_init_leaves_what_is_there(lockrace: Lockrace, tmp_path: Path) -> None:
+    (tmp_path / "lockrace.toml").write_text('level = "arvados"\n')
+    done = lockrace("init")
+    assert done.returncode == 0
+    assert (tmp_path / "lockrace.toml").read_text() == 'level = "arvados"\n'
+    assert (tmp_path / ".github" / "workflows" / "lockrace.yml").exists()
+    assert lockrace("lint", "races").returncode == 0
+
+
+def test_doctor_visits_a_target(lockrace: Lockrace, served: Served) -> None:
+    done = lockrace("doctor", "--target", served.url, "--token-file", str(served.token_file))
+    assert done.returncode == 0, done.stdout
+    assert "made a container" in done.stdout
+    done = lockrace("doctor", "--target", "http://127.0.0.1:9", LOCKRACE_TOKEN=SHARED)
+    assert done.returncode == 4
+    assert "cannot be reached" in done.stdout
+
+
+@pytest.mark.parametrize("what", ["scenario", "history", "results"])
+def test_schemas_are_schemas(lockrace: Lockrace, what: str) -> None:
+    done = lockrace("schema", what)
+    assert done.returncode == 0
+    assert "properties" in done.stdout
+    assert len(done.stdout) < 40_000
+    json.loads(done.stdout)
+
+
+def test_mutants_are_killed_by_the_invariant_meant_for_them_and_variants_never_accused(lockrace: Lockrace) -> None:
+    races = str(RACES / "stolen_lock_early_auth.race.yaml")
+    done = lockrace("mutants", "keep_auth", "same_state_refused", "--scenarios", races)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 of 1 mutants killed, 0 of 1 variants accused" in done.stdout
+    done = lockrace("mutants", "lock_noop", "--scenarios", races)
+    assert done.returncode == 1
+    assert "mutant lock_noop survived" in done.stderr

@@ -64,6 +64,8 @@ class Spec:
             for result in permitted(self.rules, known, _call(known, request), fresh):
                 if result.outcome != ("granted" if request.outcome == "unknown" else request.outcome):
                     continue
+                if _issued_again(known, result.container, fresh):
+                    continue
                 if request.outcome != "granted" or result.shown is None:
                     yield result.container
                     continue
@@ -91,6 +93,13 @@ class Spec:
         if caller is None or shown is None:
             return caller is shown
         return caller == shown or caller not in self._known_uuids
+
+
+def _issued_again(before: State, after: State, fresh: Lock) -> bool:
+    """Whether a lock was taken whose auth is that of the lock before, which an update to Queued may have kept."""
+    if before is None or after is None or after.lock_count == before.lock_count:
+        return False
+    return isinstance(before.auth, Lock) and fresh.auth is not None and before.auth.auth == fresh.auth
 
 
 def _settled(state: State, request: Request) -> Iterable[State]:

@@ -386,7 +386,7 @@ class _Pass:
     def _begin_with_some_lock(self, section: Section, now: int) -> None:
         """Begin a section whose lock is not known: by the lock that must return first of those that showed no auth."""
         lock = self._first_nameless(now)
-        if lock is not None:
+        if lock is not None and lock.wanted in (None, self.count + 1):
             lock.begun = True
             self._trail.append(("begin", lock))
             self._trail.append(("begin", section))
