@@ -24,13 +24,15 @@ SHORTENED = {  # these play every scenario; other tests do that
     f"lockrace run --target {SERVER} --token-file tokens.yaml": "--select two_lockers",
     "lockrace run --target https://containers.example.org --token-file tokens.yaml": "--select two_lockers",
     "lockrace run --start './server --port {port}' --ready /healthz --token-file tokens.yaml": "--select DUR-1",
+    "lockrace run --start 'uvicorn app:app --port {port}'": "--select DUR-1,LIST-1",
 }
 VIOLATES = {  # these end with 1, all others with 0
     "lockrace run --target reference:keep_auth --select stolen_lock_early_auth",
     "lockrace recheck lockrace-out/histories/stolen_lock_early_auth.jsonl",
+    "lockrace report lockrace-out/histories/stolen_lock_early_auth.jsonl --out again.html",
     "lockrace run my_race.race.yaml --target reference:lock_noop",
     "lockrace run --start 'uvicorn app:app --port {port}' --select two_lockers",
-    "lockrace run --start 'uvicorn app:app --port {port}' --select conformance,DUR-1",
+    "lockrace run --start 'uvicorn app:app --port {port}'",
     "lockrace replay 'two_lockers:[a_lock,b_lock]' --start 'uvicorn app:app --port {port}'",
     "PYTHONPATH=. lockrace explore both_lock.race.yaml --target asgi:app:app",
 }
@@ -214,7 +216,8 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
-    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if link.startswith(("https://", "http://")):
             continue
         name, _, anchor = link.partition("#")
