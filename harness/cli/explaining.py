@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from harness.check.invariants import INVARIANTS
+from harness.check.invariants.document import smallest_bad_timeline
 from harness.cli.exit_codes import EXIT_CODES
 from harness.cli.options import near
 from harness.contract import KNOWN_RACES, REQUIREMENTS
@@ -79,12 +80,15 @@ def _invariant(name: str) -> str | None:
         return None
     killed = [entry["name"] for entry in _departures().values() if entry.get("invariant") == name]
     below = f"below its level it counts as the known race {one.below}" if one.below else ""
-    return _page(
-        f"{one.name}, an invariant of level {one.level}",
-        one.explain,
-        ("requirements", ", ".join(one.requirements)),
-        ("mutants", ", ".join(killed)),
-        ("below", below),
+    return (
+        _page(
+            f"{one.name}, an invariant of level {one.level}",
+            one.explain,
+            ("requirements", ", ".join(one.requirements)),
+            ("mutants", ", ".join(killed)),
+            ("below", below),
+        )
+        + f"\n  the smallest history that breaks it:\n\n{textwrap.indent(smallest_bad_timeline(one), '    ')}\n"
     )
 
 

@@ -29,6 +29,14 @@ def as_markdown() -> str:
     return "\n".join([_HEAD, *(_section(invariant) for invariant in INVARIANTS.values())])
 
 
+def smallest_bad_timeline(invariant: Invariant) -> str:
+    """The smallest history that breaks an invariant: drawn, then its operations a line each."""
+    sample = SAMPLES[invariant.name]
+    lines = [" ".join(line.split()) for line in dedent(sample.bad).strip().splitlines()]
+    drawn = picture(read_sample(sample.bad, invariant.level, sample.limit).operations)
+    return "\n".join([drawn, "", *lines])
+
+
 def picture(operations: Sequence[Operation]) -> str:
     """A lane for each process, a bar for each operation, as plain text."""
     lengths = [(one.return_ns - one.invoke_ns if one.return_ns is not None else 1, one) for one in operations]
@@ -54,9 +62,6 @@ def _lane(name: str, operations: Sequence[Operation], margin: int, scale: int, w
 
 
 def _section(invariant: Invariant) -> str:
-    sample = SAMPLES[invariant.name]
-    lines = [" ".join(line.split()) for line in dedent(sample.bad).strip().splitlines()]
-    operations = read_sample(sample.bad, invariant.level, sample.limit).operations
     below = f", below it the known race `{invariant.below}`" if invariant.below else ""
     return "\n".join(
         [
@@ -67,9 +72,7 @@ def _section(invariant: Invariant) -> str:
             invariant.explain,
             "",
             "```",
-            picture(operations),
-            "",
-            *lines,
+            smallest_bad_timeline(invariant),
             "```",
             "",
         ]
