@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check format install clean
+.PHONY: run test check format install docs clean
 
 run: .venv/.run ## run every shipped scenario against a reference server
 	$(BIN)/lockrace run
@@ -19,6 +19,11 @@ check: .venv/.dev ## format, lint, types, import rules
 format: .venv/.dev ## put the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: .venv/.dev ## what the documentation takes from the code: reference, invariants, picture
+	$(BIN)/python docs/make_reference.py > docs/reference.md
+	$(BIN)/python -m harness.check.invariants.document > docs/invariants.md
+	$(BIN)/python docs/pictures/make.py
 
 install: .venv/.dev ## the command and everything that the tests need, in .venv
 

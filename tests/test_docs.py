@@ -185,6 +185,7 @@ def mend(app: str, page: Path) -> str:
     return app.replace(old, better)
 
 
+@pytest.mark.timeout(300)  # many commands, each a few processes
 @pytest.mark.parametrize(
     "pages",
     [TOGETHER, *([page] for page in PAGES if commands(page) and page not in TOGETHER)],
