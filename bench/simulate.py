@@ -22,7 +22,7 @@ from rich.table import Table
 
 from harness.check.population import Tally
 from harness.drive.population import Faults, Populated, Population
-from harness.drive.served import ReferenceTarget, reference_defects
+from harness.drive.served import ReferenceTarget, reference_catalogue
 from harness.run import RunOptions
 from harness.simulate import patience_s, simulate
 
@@ -85,7 +85,8 @@ def crowd(folder: Path, seed: int) -> bool:
 
 def with_faults(folder: Path, stores: list[str], operations: int, seed: int) -> bool:
     """Issue 5, 3: the faithful server and every variant, on both stores: no accusation."""
-    variants = [None, *(name for name, kind in reference_defects().items() if kind == "variant")]
+    level_of = {None: "arvados"} | {one["name"]: one["level"] for one in reference_catalogue()["variants"]}
+    variants = list(level_of)
     each = -(-operations // (len(variants) * len(stores)))
     table = Table("server", "store", "operations", "seconds", "containers", "not ended", "accused of", "label")
     good, done = True, 0
@@ -97,7 +98,7 @@ def with_faults(folder: Path, stores: list[str], operations: int, seed: int) -> 
         )
         arguments = (*STORES[store], *(("--variant", name) if name else ()))
         watcher = Watcher()
-        options = RunOptions(level=level_of(name), out=folder / str(number), budget_s=1800, timeout_s=10)
+        options = RunOptions(level=level_of[name], out=folder / str(number), budget_s=1800, timeout_s=10)
         result = asyncio.run(simulate(population, ReferenceTarget(arguments, name), options, watcher))
         one = result.results[0] if result.results else None
         accused = sorted({f"{v.requirement} {v.name}" for v in one.verdict.violations}) if one else []
@@ -115,11 +116,6 @@ def with_faults(folder: Path, stores: list[str], operations: int, seed: int) -> 
     Console(width=140).print(table)
     print(f"{done} operations in all")
     return good
-
-
-def level_of(variant: str | None) -> str:
-    """The level at which a variant is still within the contract: what only `arvados` fixes is open at `must`."""
-    return "arvados" if variant is None else "must"
 
 
 @contextmanager
