@@ -14,6 +14,8 @@ from harness.history import Header, Operation
 _NOTHING = -1  # constrains nothing
 _ASK = -2  # depends on more than the key: the translator has to look at the operation itself
 
+_WITH_ATTRIBUTES = frozenset({"create", "update"})
+
 _Key = tuple[Any, ...]
 
 
@@ -36,7 +38,9 @@ class ContainerHistory:
         ]
 
 
-def collect(operations: Iterable[Operation], header: Header) -> tuple[list[ContainerHistory], Shapes]:
+def collect(  # noqa: C901 (inlined: this loop runs for every operation)
+    operations: Iterable[Operation], header: Header
+) -> tuple[list[ContainerHistory], Shapes]:
     """Split a history by container, in one pass.
 
     The first operation of each kind is translated for the model, the next ones of its kind are recognised by a key.
@@ -51,7 +55,7 @@ def collect(operations: Iterable[Operation], header: Header) -> tuple[list[Conta
         auth: Any = None
         count: Any = None
         if value is None:
-            key: _Key = (operation.op, operation.outcome, operation.token, operation.phase)
+            key: _Key = (operation.op, operation.outcome, operation.type, operation.token, operation.phase)
         else:
             auth = value.auth_uuid
             key = (
@@ -62,6 +66,7 @@ def collect(operations: Iterable[Operation], header: Header) -> tuple[list[Conta
                 value.priority,
                 value.locked_by_uuid,
                 operation.outcome,
+                operation.type,
             )
             if auth.__class__ is not str:
                 key = (*key, auth)
@@ -74,16 +79,17 @@ def collect(operations: Iterable[Operation], header: Header) -> tuple[list[Conta
         shape = known.get(key)
         if shape is None:
             shape = known[key] = _shape(operation, translator, shapes, header)
+        if shape == _ASK and operation.op in _WITH_ATTRIBUTES and header.level != "run_auth":
+            shape = _shape_by_attribute(operation, key, known, translator, shapes)
         if shape < 0:
             if shape == _NOTHING:
                 continue
             if operation.op == "list":
                 _add_listing(operation, number, histories, shapes)
                 continue
-            request = translator.request(operation)
-            if request is None:
+            shape, auth, count = _numbered(translator.request(operation), shapes)
+            if shape == _NOTHING:
                 continue
-            shape, auth, count = _numbered(request, shapes)
         try:
             events = histories[operation.uuid].events
         except KeyError:
@@ -104,7 +110,31 @@ def _shape(operation: Operation, translator: Translator, shapes: Shapes, header:
     return _NOTHING if request is None else shapes.number(request)
 
 
-def _numbered(request: Request, shapes: Shapes) -> tuple[int, str | None, int | None]:
+def _shape_by_attribute(
+    operation: Operation, key: _Key, known: dict[_Key, int], translator: Translator, shapes: Shapes
+) -> int:
+    """The shape of a create or update that names one plain attribute: it is remembered by its value, too."""
+    attribute = _asked_for(operation)
+    if attribute is None:
+        return _ASK
+    key = (*key, attribute)
+    if key not in known:
+        known[key] = _numbered(translator.request(operation), shapes)[0]
+    return known[key]
+
+
+def _asked_for(operation: Operation) -> tuple[str, object] | None:
+    """The one attribute that a create or update names, or None when there is more to look at."""
+    sent = operation.sent
+    if not sent or len(sent) != 1 or (operation.token is not None and "." in operation.token):
+        return None
+    ((name, value),) = sent.items()
+    return (name, value) if name in {"state", "priority"} and value.__class__ in {str, int} else None
+
+
+def _numbered(request: Request | None, shapes: Shapes) -> tuple[int, str | None, int | None]:
+    if request is None:
+        return _NOTHING, None, None
     auth = request.shown_auth if isinstance(request.shown_auth, str) else None
     count = None if request.lock_count is UNSET else request.lock_count
     return shapes.number(request), auth, count

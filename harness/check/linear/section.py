@@ -120,14 +120,18 @@ def outline(events: Sequence[Event], codes: Sequence[int]) -> Outline | None:
                 return None
             elif code & UNLOCKS:
                 unlocks.append(Unlock(return_, invoke, number, code >> MOST_STATES & STATES, count))
-    everything = {*sections.values(), *section_of.values()}
+    locks = list(section_of.values())
+    everything = [*sections.values(), *(section for section in locks if section.auth is None)]
+    locks.sort(key=attrgetter("invoke"))
+    everything.sort(key=attrgetter("c1"))
+    unlocks.sort(key=itemgetter(1))
     return Outline(
         events,
         sections,
         section_of,
-        sorted(section_of.values(), key=attrgetter("invoke")),
-        sorted(everything, key=attrgetter("c1")),
-        sorted(unlocks, key=itemgetter(1)),
+        locks,
+        everything,
+        unlocks,
         _unknowns(unknown, codes, LOCKS),
         _unknowns(unknown, codes, UNLOCKS),
         created,

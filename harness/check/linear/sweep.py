@@ -87,19 +87,9 @@ class _Dead(Exception):
     """No way on from here."""
 
 
-class _Choice(NamedTuple):
-    """A turn at which more than one lock could have been next, and all that is needed to go back to it."""
-
-    event: Event
-    states: int
-    by: int
-    taken: int  # how many of the candidates have been tried
-    trail: int
-    state: int
-    section: Section
-    auth: str | None
-    locks: int
-    last: tuple[int, ...]
+_Choice = tuple[Event, int, int, Section, str | None, int, tuple[int, ...]]
+"""A turn at which more than one lock could have been next: its event, how many of the candidates were tried, how long
+the trail was, then section, auth, lock count and `last` as they were. The state was Queued."""
 
 
 class _Pass:
@@ -295,24 +285,24 @@ class _Pass:
         taken, self._resume = self._resume, 0
         first = self._first_ripe(now) if taken == 0 else None
         if first is not None and first.locked and first.bit & states and first.wanted is None:
-            self._remember(event, states, by, 1)
+            self._remember(event, 1)
             self._begin(first, now)
             return
         candidates = self._candidates(now, states, by)
         if taken >= len(candidates):
             raise _Dead
         if taken + 1 < len(candidates):
-            self._remember(event, states, by, taken + 1)
+            self._remember(event, taken + 1)
         chosen = candidates[taken]
         if isinstance(chosen, Section):
             self._begin(chosen, now)
         else:
             self._begin_unknown(chosen, now)
 
-    def _remember(self, event: Event, states: int, by: int, taken: int) -> None:
+    def _remember(self, event: Event, taken: int) -> None:
         """Make this a turn that can be gone back to, with the next candidate."""
-        before = (self.state, self.section, self.auth, self.count, tuple(self.last))
-        self._choices.append(_Choice(event, states, by, taken, len(self._trail), *before))
+        before = (self.section, self.auth, self.count, tuple(self.last))
+        self._choices.append((event, taken, len(self._trail), *before))
 
     def _candidates(self, now: int, states: int, by: int) -> list[Section | Unknowns]:
         """What could begin now, most promising first: the lock that must return first, unless it stands in the way."""
@@ -484,15 +474,13 @@ class _Pass:
         """Go back to the newest choice and take its next candidate when its event is met again; None: none is left."""
         if not self._choices:
             return None
-        choice = self._choices.pop()
-        while len(self._trail) > choice.trail:
+        event, self._resume, length, self.section, self.auth, self.count, last = self._choices.pop()
+        while len(self._trail) > length:
             self._undo(*self._trail.pop())
-        self.state, self.section, self.auth = choice.state, choice.section, choice.auth
-        self.count = choice.locks
-        self.last[:] = choice.last
+        self.state = QUEUED
+        self.last[:] = last
         del self.begins[self.count :], self.bits[self.count :], self.ends[self.count :]
-        self._resume = choice.taken
-        return choice.event
+        return event
 
     def _undo(self, kind: str, what: Any) -> None:
         if kind == "begin":

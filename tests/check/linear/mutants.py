@@ -64,6 +64,13 @@ UNSOUND = (
         "if section.invoke > now or section.wanted not in (None, self.count + 1):",
         "if section.invoke > now:",
     ),
+    Mutant(
+        "sweep",
+        "a lock that shows no auth shows the count it makes",
+        "if lock is not None and lock.wanted in (None, self.count + 1):",
+        "if lock is not None:",
+    ),
+    Mutant("spec", "a lock has another auth than the one before", "before.auth.auth == fresh.auth", "False"),
     Mutant("sweep", "a read shows the count of its time", "if self.begins[count] >= invoke:", "if True:"),
     Mutant("sweep", "a read of a section shows its count", "return count in (None, section.count)", "return True"),
     Mutant(
