@@ -15,10 +15,9 @@ at each turn and takes back only some of them. The general search then decides.
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
-from heapq import heappop, heappush
 from itertools import islice
-from operator import attrgetter, itemgetter
-from typing import Any, NamedTuple, TypeVar
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from harness.check.linear.section import (
     COUNTED,
@@ -31,20 +30,17 @@ from harness.check.linear.section import (
     Outline,
     Section,
     Unknowns,
-    Unlock,
     outline,
 )
 from harness.check.linear.timed import NEVER
+from harness.check.linear.waiting import Waiting
 from harness.contract import covers
 from harness.model import Rules
 
 _MEMBERS = [tuple(bit for bit in range(MOST_STATES) if states >> bit & 1) for states in range(STATES + 1)]
 """The numbers of the states in a code without flags."""
 
-_T = TypeVar("_T", bound="tuple[Any, ...]")
-
 MOST_TAKEN_BACK = 64  # choices that can be taken back at one time
-WEIGHED = 3  # of what could come next, how many a choice weighs
 
 
 class Trial(NamedTuple):
@@ -78,11 +74,6 @@ def try_orders(events: Sequence[Event], codes: Sequence[int], rules: Rules, effo
     return trial
 
 
-def _smallest(heap: list[_T]) -> list[_T]:
-    """The WEIGHED smallest of a heap: they stand in its first three layers."""
-    return sorted(heap[:7])[:WEIGHED]
-
-
 class _Dead(Exception):
     """No way on from here."""
 
@@ -106,15 +97,7 @@ class _Pass:
         self.begins: list[int] = []  # by lock count less one
         self.ends: list[int] = []
         self.bits: list[int] = []
-        self._used: set[int] = set()  # numbers of unlocks that have taken effect
-        self._locks: list[tuple[int, int, Section]] = []  # heaps of what has been invoked, by deadline
-        self._unlocks: list[Unlock] = []
-        self._unlock_of: dict[int, Unlock] = {}  # by number, filled when one is first taken back
-        self._nameless: list[tuple[int, int, Section]] = []
-        self._ripe: list[tuple[int, int, Section]] = []
-        self._next_lock = 0
-        self._next_ripe = 0
-        self._next_unlock = 0
+        self.waiting = Waiting(outline)
         self._trail: list[tuple[str, Any]] = []
         self._choices: deque[_Choice] = deque(maxlen=MOST_TAKEN_BACK)
         self._resume = 0
@@ -190,7 +173,7 @@ class _Pass:
                 self._begin(section, now)
                 return True
         elif code & UNLOCKS:
-            if number in self._used:
+            if number in self.waiting.used:
                 return True
             if code >> MOST_STATES & self.state and count is None and self.section.c1 <= now:
                 self._end(now, number)
@@ -203,7 +186,7 @@ class _Pass:
         if code & LOCKS:
             return self.outline.section_of[number].begun
         if code & UNLOCKS:
-            return number in self._used
+            return number in self.waiting.used
         states = (code >> MOST_STATES if code & COUNTED else code) & STATES
         if auth is not None:
             section = self.outline.sections[auth]
@@ -270,20 +253,20 @@ class _Pass:
         now = event[0]
         if section.c1 <= now:
             return False
-        first = self._first_ripe(now)
+        first = self.waiting.first_ripe(now)
         if first is not None and first is not section and first.c0 < section.c1:
             self._begin(first, now)
             return True
         if not self._blocks(section, now):
             return False
-        self._begin_any(event, self._unlocks[0].states, now)
+        self._begin_any(event, self.waiting.unlocks[0].states, now)
         return True
 
     def _begin_any(self, event: Event, states: int, by: int) -> None:
         """Begin some section in one of `states` that can end at `by`; remember what else it could have been."""
         now = event[0]
         taken, self._resume = self._resume, 0
-        first = self._first_ripe(now) if taken == 0 else None
+        first = self.waiting.first_ripe(now) if taken == 0 else None
         if first is not None and first.locked and first.bit & states and first.wanted is None:
             self._remember(event, 1)
             self._begin(first, now)
@@ -306,17 +289,13 @@ class _Pass:
 
     def _candidates(self, now: int, states: int, by: int) -> list[Section | Unknowns]:
         """What could begin now, most promising first: the lock that must return first, unless it stands in the way."""
-        self._first_ripe(now)
-        self._invoke_locks(now)
-        ripe = [one for _, _, one in _smallest(self._ripe) if one.c1 <= now]
-        unripe = [one for _, _, one in _smallest(self._locks) if now < one.c1 <= by]
+        ripe, unripe = self.waiting.locks_due(now)
         unknown = [one for one in self.outline.unknown_locks if one.states & states and one.ready(now)]
         weighed = [
             section
-            for section in (*ripe, *sorted(unripe, key=attrgetter("c1")))
-            if not section.begun
-            and section.invoke <= now
-            and (section.bit & states if section.locked else unknown or self._first_nameless(now))
+            for section in (*ripe, *unripe)
+            if section.c1 <= by
+            and (section.bit & states if section.locked else unknown or self.waiting.first_nameless(now))
             and section.wanted in (None, self.count + 1)
         ]
         blocking = {id(section) for section in weighed if self._blocks(section, now)}
@@ -328,41 +307,8 @@ class _Pass:
         """Whether the section would last beyond the return of an unlock that has to take effect before."""
         if section.c1 <= now:
             return False
-        self._invoke_unlocks(now)
-        return bool(self._unlocks) and self._unlocks[0].return_ < section.c1
-
-    def _first_ripe(self, now: int) -> Section | None:
-        """Of the sections that can begin and end at once, the one that must begin first."""
-        ripening = self.outline.ripening
-        while self._next_ripe < len(ripening) and ripening[self._next_ripe].c1 <= now:
-            section = ripening[self._next_ripe]
-            if not section.begun:
-                heappush(self._ripe, (section.c0, id(section), section))
-            self._next_ripe += 1
-        while self._ripe and self._ripe[0][2].begun:
-            heappop(self._ripe)
-        first = self._ripe[0][2] if self._ripe else None
-        return first if first is not None and first.c1 <= now else None
-
-    def _invoke_locks(self, now: int) -> None:
-        locks = self.outline.locks
-        while self._next_lock < len(locks) and locks[self._next_lock].invoke <= now:
-            section = locks[self._next_lock]
-            if not section.begun:
-                heappush(self._locks, (section.c0, id(section), section))
-                if section.auth is None:
-                    heappush(self._nameless, (section.c0, id(section), section))
-            self._next_lock += 1
-        while self._locks and self._locks[0][2].begun:
-            heappop(self._locks)
-
-    def _invoke_unlocks(self, now: int) -> None:
-        unlocks = self.outline.unlocks
-        while self._next_unlock < len(unlocks) and unlocks[self._next_unlock].invoke <= now:
-            heappush(self._unlocks, unlocks[self._next_unlock])
-            self._next_unlock += 1
-        while self._unlocks and self._unlocks[0].number in self._used:
-            heappop(self._unlocks)
+        first = self.waiting.first_unlock(now)
+        return first is not None and first.return_ < section.c1
 
     def _begin(self, section: Section, now: int) -> None:
         if section.invoke > now or section.wanted not in (None, self.count + 1):
@@ -375,7 +321,7 @@ class _Pass:
 
     def _begin_with_some_lock(self, section: Section, now: int) -> None:
         """Begin a section whose lock is not known: by the lock that must return first of those that showed no auth."""
-        lock = self._first_nameless(now)
+        lock = self.waiting.first_nameless(now)
         if lock is not None and lock.wanted in (None, self.count + 1):
             lock.begun = True
             self._trail.append(("begin", lock))
@@ -387,13 +333,6 @@ class _Pass:
                 self._begin_unknown(unknowns, now, section)
                 return
         raise _Dead
-
-    def _first_nameless(self, now: int) -> Section | None:
-        self._invoke_locks(now)
-        while self._nameless and self._nameless[0][2].begun:
-            heappop(self._nameless)
-        first = self._nameless[0][2] if self._nameless else None
-        return first if first is not None and first.invoke <= now else None
 
     def _begin_unknown(self, unknowns: Unknowns, now: int, section: Section | None = None) -> None:
         """Let a lock of unknown outcome take effect, with the auth of `section` where one is given."""
@@ -429,15 +368,10 @@ class _Pass:
 
     def _finish(self, now: int) -> None:
         """End the current section by the unlock that must return first, else by one of unknown outcome."""
-        self._invoke_unlocks(now)
-        unlocks = self._unlocks
-        if unlocks:
-            fits = (
-                unlocks if self._fits(unlocks[0], now) else [one for one in _smallest(unlocks) if self._fits(one, now)]
-            )
-            if fits:
-                self._end(now, fits[0].number)
-                return
+        unlock = self.waiting.unlock_that_ends(self.state, self.count, now)
+        if unlock is not None:
+            self._end(now, unlock.number)
+            return
         for unknowns in self.outline.unknown_unlocks:
             if unknowns.states & self.state and unknowns.ready(now):
                 unknowns.used += 1
@@ -446,17 +380,8 @@ class _Pass:
                 return
         raise _Dead
 
-    def _fits(self, unlock: Unlock, now: int) -> bool:
-        """Whether an unlock can end the current section now."""
-        return (
-            unlock.number not in self._used
-            and unlock.invoke <= now
-            and bool(unlock.states & self.state)
-            and unlock.shown in (None, self.count)
-        )
-
     def _end(self, now: int, number: int) -> None:
-        self._used.add(number)
+        self.waiting.used.add(number)
         self._trail.append(("unlock", number))
         self._leave(now)
 
@@ -485,16 +410,10 @@ class _Pass:
     def _undo(self, kind: str, what: Any) -> None:
         if kind == "begin":
             what.begun = False
-            heappush(self._locks, (what.c0, id(what), what))
-            heappush(self._ripe, (what.c0, id(what), what))
-            if what.auth is None:
-                heappush(self._nameless, (what.c0, id(what), what))
+            self.waiting.put_back(what)
         elif kind == "unknown":
             what.used -= 1
         elif kind == "end":
             what.end = -1
         else:
-            self._used.discard(what)
-            if not self._unlock_of:
-                self._unlock_of = {unlock.number: unlock for unlock in self.outline.unlocks}
-            heappush(self._unlocks, self._unlock_of[what])
+            self.waiting.put_back_unlock(what)

@@ -31,7 +31,7 @@ def load(mutant: Mutant) -> ModuleType:
 
 UNSOUND = (
     Mutant(
-        "sweep",
+        "waiting",
         "an unlock takes effect after its invocation",
         "unlocks[self._next_unlock].invoke <= now",
         "True",
@@ -39,11 +39,11 @@ UNSOUND = (
         "and bool",
     ),
     Mutant(
-        "sweep",
+        "waiting",
         "an unlock ends one section",
-        "while self._unlocks and self._unlocks[0].number in self._used:",
+        "while self.unlocks and self.unlocks[0].number in self.used:",
         "while False:",
-        "unlock.number not in self._used\n            and",
+        "unlock.number not in self.used\n            and",
         "True\n            and",
     ),
     Mutant("sweep", "an observer is content only if its state held", "if last[one] >= invoke:", "if last[one] >= 0:"),
@@ -52,8 +52,8 @@ UNSOUND = (
     Mutant(
         "sweep",
         "an unlock that returns was forced before",
-        "return number in self._used",
-        "return number in self._used or self.state == QUEUED",
+        "return number in self.waiting.used",
+        "return number in self.waiting.used or self.state == QUEUED",
     ),
     Mutant(
         "sweep", "a lock that returns was forced before", "return self.outline.section_of[number].begun", "return True"
@@ -164,17 +164,17 @@ LOST = (
     Mutant(
         "sweep",
         "short sections make way",
-        "if section.c1 <= now:\n            return False\n        first",
-        "if True:\n            return False\n        first",
+        "if section.c1 <= now:\n            return False\n        first = self.waiting.first_ripe",
+        "if True:\n            return False\n        first = self.waiting.first_ripe",
     ),
     Mutant(
-        "sweep",
+        "waiting",
         "of short sections the one due first begins first",
         "if not section.begun:\n                heappush(self._ripe, (section.c0,",
         "if not section.begun:\n                heappush(self._ripe, (-section.c0,",
     ),
     Mutant(
-        "sweep",
+        "waiting",
         "of unlocks the one due first ends the section",
         "return sorted(heap[:7])[:WEIGHED]",
         "return sorted(heap[:7], reverse=True)[:WEIGHED]",
