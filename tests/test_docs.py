@@ -34,7 +34,7 @@ VIOLATES = {  # these end with 1, all others with 0
     "lockrace run --start 'uvicorn app:app --port {port}' --select two_lockers",
     "lockrace run --start 'uvicorn app:app --port {port}'",
     "lockrace replay 'two_lockers:[a_lock,b_lock]' --start 'uvicorn app:app --port {port}'",
-    "PYTHONPATH=. lockrace explore both_lock.race.yaml --target asgi:app:app",
+    "lockrace explore both_lock.race.yaml --target asgi:app:app",
 }
 TOGETHER = [  # pages that show one run; it is made once
     ROOT / "README.md",

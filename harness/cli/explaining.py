@@ -50,7 +50,7 @@ def listing() -> str:
 
 _LABELS = {
     "conforms": "Every run was judged and nothing that the contract or the scenario forbids was seen.",
-    "known race": "An outcome came that the contract itself permits; it passes, and is told and is told.",
+    "known race": "An outcome came that the contract itself permits; it passes, and is told.",
     "violation": "Something came that the contract or the scenario forbids.",
     "inconclusive": (
         "Nothing was proved: requests did not overlap, a `sometimes` clause was never seen, calls were lost or limited "

@@ -9,7 +9,7 @@ from harness.cli.options import target_options
 
 
 @click.command("explore", short_help="Search for orders that violate.")
-@click.argument("scenario", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("scenario", required=False)
 @target_options
 @click.option("--dispatchers", type=click.IntRange(1, 26), help="How many; 2 where no --program says it.")
 @click.option(

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from harness.cli.exploring import dropped_rules, parse_calls, save
-from harness.cli.options import make_target, read_token_file
+from harness.cli.options import make_target, near, read_token_file
 from harness.cli.running import seconds, target_choice
 from harness.contract import Level
 from harness.drive.crew import HarnessFault
@@ -27,7 +27,7 @@ from harness.explore.player import in_order, player
 from harness.explore.sessions import SessionSearch, search_sessions
 from harness.explore.shrink import REPLAYS, CannotShrinkError, Shrunk, shrink
 from harness.model import Rules
-from harness.scenario import Scenario, ScenarioError
+from harness.scenario import Scenario, ScenarioError, shipped
 from harness.scenario.loader import load, load_text
 
 CONFORMS, VIOLATION, INCONCLUSIVE, UNREACHABLE, HARNESS_FAULT = 0, 1, 3, 4, 70
@@ -62,7 +62,7 @@ def explore_orders(chosen: dict[str, Any]) -> int:
 
 def _scenario(chosen: dict[str, Any]) -> Scenario:
     """The one scenario to explore, from its file or from --program."""
-    path: Path | None = chosen["scenario"]
+    path = None if chosen["scenario"] is None else _file_of(chosen["scenario"])
     try:
         if path is not None:
             if chosen["programs"]:
@@ -83,6 +83,17 @@ def _scenario(chosen: dict[str, Any]) -> Scenario:
             f"{path} holds cases or {len(found)} instances; explore takes one scenario with sessions"
         )
     return found[0]
+
+
+def _file_of(given: str) -> Path:
+    """The file that was given, or the shipped scenario of that name."""
+    path = Path(given)
+    if path.is_file():
+        return path
+    names = {found.name.removesuffix(".race.yaml"): found for found in shipped().rglob("*.race.yaml")}
+    if given not in names:
+        raise click.UsageError(f"{given!r} is no file and no shipped scenario{near(given, names)}")
+    return names[given]
 
 
 async def _explore_model(scenario: Scenario, chosen: dict[str, Any]) -> int:

@@ -8,12 +8,14 @@ from pathlib import Path
 import click
 
 from harness.check import check
+from harness.check.population import judge_population
+from harness.drive.population.conductor import NAME as POPULATION
 from harness.history import History, HistoryError, read_history
 from harness.report.decision import Known, exit_code
 from harness.report.result import RunResult
 from harness.report.terminal import failure_report, look_for, summary, write
 from harness.run import judged, not_exercised
-from harness.scenario import Mark, Scenario, Schedule, load_text
+from harness.scenario import Scenario, blank, load_text
 
 
 def recheck(paths: Sequence[Path], known: Known) -> int:
@@ -36,7 +38,7 @@ def judge_files(paths: Sequence[Path], known: Known) -> RunResult:
             history = read_history(path)
         except HistoryError as error:
             raise click.UsageError(str(error)) from None
-        verdict = check(history)
+        verdict = check(history) if history.header.scenario != POPULATION else judge_population(history)[0]
         result.level = history.header.level
         result.target = history.header.target or "recorded"
         one = judged(scenario_of(history, path), history, verdict, path, known=known)
@@ -53,22 +55,4 @@ def scenario_of(history: History, path: Path) -> Scenario:
     if header.text is not None:
         found = load_text(header.text, Path(header.path or path))
         return next((one for one in found if one.name == header.scenario), found[0])
-    name = header.scenario or path.stem
-    return Scenario(
-        name=name,
-        family=name,
-        summary="a history without a scenario",
-        level=header.level,
-        requires=(),
-        given=(),
-        tokens={},
-        sessions=(),
-        fleets=(),
-        nemesis=(),
-        schedule=Schedule("order", Mark(1, 1)),
-        clauses=(),
-        show=(),
-        known_race=None,
-        path=path,
-        text="",
-    )
+    return blank(header.scenario or path.stem, "a history without a scenario", header.level, path)

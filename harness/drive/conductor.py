@@ -185,7 +185,7 @@ class Ensemble:
         actor = Actor("probe", "shared", desk=0)
         for saved, short in stage.saved.items():
             call = Call(op="use", token=stage.spelled.get(short) or self._script.vault.bare(short))
-            await self._look(stage, actor, call, {"token": saved, "secret": short})
+            await self._look(stage, actor, call, {"token": saved, "secret": short, "sent": {"spelled": "v2"}})
         for uuid in stage.uuids.values():
             await self._look(stage, actor, Call(op="get", token=self._script.tokens["shared"], uuid=uuid), {})
 

@@ -138,7 +138,7 @@ async def _exchange(client: httpx.AsyncClient, request: Request, timeout_s: floa
     try:
         response = await client.send(message)
     except NotSent as error:
-        return _failed("unreachable", error.times, asked_ns)
+        return _failed("unreachable", error.times, asked_ns, str(error))
     except Lost as error:
         return _failed("timeout" if error.timed_out else "reset", error.times, asked_ns)
     except Garbled as error:
@@ -154,6 +154,6 @@ async def _exchange(client: httpx.AsyncClient, request: Request, timeout_s: floa
     )
 
 
-def _failed(failure: Failure, times: Times | None, asked_ns: int) -> Reply:
+def _failed(failure: Failure, times: Times | None, asked_ns: int, detail: str | None = None) -> Reply:
     known = times or Times(asked_ns, asked_ns, time.monotonic_ns())
-    return Reply(**known._asdict(), pid=os.getpid(), failure=failure)
+    return Reply(**known._asdict(), pid=os.getpid(), failure=failure, detail=detail)

@@ -206,7 +206,7 @@ def _found(exchange: Exchange) -> list[str]:
 def exchange_of(call: Call, request_id: str, reply: Reply, secrets: Mapping[str, str]) -> Exchange:
     """What a reply says of its call; raises TargetLost where nobody was there to take it."""
     if reply.failure == "unreachable":
-        raise TargetLost("the target refused the connection")
+        raise TargetLost(reply.detail or "the target refused the connection")
     return Exchange(
         answer=wire.classify(call, reply, secrets),
         invoke_ns=reply.invoke_ns,

@@ -2,13 +2,16 @@
 
 import time
 from asyncio import Task
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from msgspec import structs
+
 from harness.drive.line import Exchange, Trouble
+from harness.drive.record import operation_of
 from harness.drive.secrets import Vault
-from harness.history import Operation, Shown
+from harness.history import Operation
 from harness.scenario import Scenario, Step
 from harness.wire import Call
 
@@ -67,62 +70,18 @@ class Stage:
 
     def note(self, actor: Actor, call: Call, exchange: Exchange, **more: Any) -> Operation:
         """Turn an exchange into the run's next operation; secrets become hashes here."""
-        answer = exchange.answer
-        kind = {"granted": "ok", "indeterminate": "info", "garbled": "info"}.get(answer.outcome, "fail")
-        if exchange.swallowed:  # the dispatcher cannot know, the harness does: it never happened
-            kind = "fail"
-        uuid = call.uuid
-        if call.op == "create" and answer.value is not None and isinstance(answer.value.uuid, str):
-            uuid = answer.value.uuid
-        operation = Operation(
-            run=self.run,
-            op=call.op,
-            process=actor.process,
-            pid=exchange.pid,
-            invoke_ns=exchange.invoke_ns,
-            release_ns=exchange.release_ns,
-            return_ns=None if kind == "info" else exchange.return_ns,
-            type=kind,  # type: ignore[arg-type]
-            outcome=answer.outcome,
-            status=exchange.status,
-            uuid=uuid,
-            sent=None if call.sent is None else dict(call.sent),
-            request_id=exchange.request_id,
-            value=self._value(call, exchange),
-            errors=answer.errors,
-            problem=answer.problem,
-            leaked=answer.leaked,
-            fault=exchange.fault,
-            run_auth=None if call.run_auth is None else self.vault.keep(call.run_auth, "run_auth"),
-            **({"token": actor.token, "container": self.name_of(uuid)} | more),
-        )
+        name = f"auth of {self.name_of(call.uuid) or 'a container'}" if call.op == "auth" else "run_auth"
+        hashed = partial(self.vault.keep, name=name)
+        mine = set(self.uuids.values())  # no other container is ever recorded or touched
+        operation = operation_of(call, exchange, actor.process, hashed, mine, run=self.run)
+        more = {"token": actor.token, "container": self.name_of(operation.uuid)} | more
+        operation = structs.replace(operation, **more)
+        value = operation.value
+        if exchange.answer.secret is not None and value is not None and isinstance(value.secret, str):
+            self.spelled[value.secret] = f"v2/{value.auth_uuid}/{exchange.answer.secret}"
         self.operations.append(operation)
         self._learn(actor, call, exchange)
         return operation
-
-    def _value(self, call: Call, exchange: Exchange) -> Shown | None:
-        answer = exchange.answer
-        value = answer.value
-        if value is None:
-            return None
-        changes: dict[str, Any] = {}
-        if answer.secret is not None:
-            short = self.vault.keep(answer.secret, f"auth of {self.name_of(call.uuid) or 'a container'}")
-            changes["secret"] = short
-            self.spelled[short] = f"v2/{value.auth_uuid}/{answer.secret}"
-        if answer.run_auth is not None:
-            changes["run_auth"] = self.vault.keep(answer.run_auth, "run_auth")
-        if isinstance(value.found, list):
-            changes["found"] = self.own(value.found)
-        if not changes:
-            return value
-        shown = {name: getattr(value, name) for name in value.__struct_fields__}
-        return Shown(**(shown | changes))
-
-    def own(self, uuids: Iterable[str]) -> list[str]:
-        """Those of `uuids` that this run provisioned: no other container is ever recorded or touched."""
-        mine = set(self.uuids.values())
-        return [uuid for uuid in uuids if uuid in mine]
 
     def _learn(self, actor: Actor, call: Call, exchange: Exchange) -> None:
         if exchange.answer.run_auth is not None and call.uuid is not None:

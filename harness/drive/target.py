@@ -109,8 +109,11 @@ async def _introduce(line: Line, endpoint: Endpoint, name: str) -> Caller:
     secret = endpoint.secrets[name]
     try:
         exchange = await line.call(0, Call(op="use", token=secret), {})
-    except TargetLost:
-        raise TargetRefused(f"{endpoint.url} cannot be reached: is the server running, and is that its port?") from None
+    except TargetLost as lost:
+        hint = "is the server running, and is that its port?"
+        if "certificate" in str(lost):
+            hint = "give --insecure, or name its authority's file in SSL_CERT_FILE"
+        raise TargetRefused(f"{endpoint.url} cannot be reached: {lost}; {hint}") from None
     answer = exchange.answer
     if answer.outcome in {"unauthenticated", "forbidden"}:
         option = "--token" if name == "shared" else "--token2"

@@ -2,7 +2,9 @@
 
 import asyncio
 import importlib
+import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from harness import wire
@@ -28,12 +30,14 @@ def load_app(spec: str) -> Callable[[], AsgiApp]:
     name, is_factory, arguments = rest.partition(":")
     if not module_name or not name:
         raise BadAppError(f"asgi:{spec} names no application; want asgi:MODULE:NAME, as in asgi:my.server:app")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # as uvicorn does: `app:app` of the current folder
     try:
         found: Any = importlib.import_module(module_name)
         for part in name.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise BadAppError(f"asgi:{spec}: {error}") from None
+    except Exception as error:  # whatever the user's module does when it is imported
+        raise BadAppError(f"asgi:{spec}: {type(error).__name__}: {error}") from None
     if not callable(found):
         raise BadAppError(f"asgi:{spec}: {name} is no application, it cannot be called")
     if not is_factory:

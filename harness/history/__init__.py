@@ -7,6 +7,7 @@ from harness.history.operation import (
     Header,
     History,
     Operation,
+    OperationType,
     Shown,
 )
 from harness.history.overlap import RaceFigures, exclusion, race_figures
@@ -19,6 +20,7 @@ __all__ = [
     "HistoryError",
     "HistoryWriter",
     "Operation",
+    "OperationType",
     "RaceFigures",
     "Shown",
     "exclusion",

@@ -239,7 +239,8 @@ def _outcomes(verdict: Verdict, look: Look) -> Iterable[RenderableType]:
 
 
 def _clause(clause: ClauseCount) -> str:
-    return f"{clause.kind} {harmless(clause.name)}: held in {clause.held} of {clause.judged}"
+    verb = "held" if clause.kind in {"always", "eventually"} else "true"
+    return f"{clause.kind} {harmless(clause.name)}: {verb} in {clause.held} of {clause.judged}"
 
 
 def _directions(found: Failure, whole: Timeline, html: Path | None, look: Look) -> RenderableType:

@@ -48,6 +48,7 @@ class Reply(Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     failure: Failure | None = None
+    detail: str | None = None  # what is behind a failure, for a person
 
     def header(self, name: str) -> str | None:
         """The first header of that name (lower case), or None."""

@@ -73,7 +73,10 @@ def test_a_closed_port_is_exit_4_and_one_clear_line(lockrace: Lockrace) -> None:
     done = lockrace("run", "--target", "http://127.0.0.1:9", LOCKRACE_TOKEN=SHARED)
     assert done.returncode == 4
     told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    assert told == ["http://127.0.0.1:9 cannot be reached: is the server running, and is that its port?"]
+    assert told == [
+        "http://127.0.0.1:9 cannot be reached: connection refused by 127.0.0.1:9; "
+        "is the server running, and is that its port?"
+    ]
 
 
 def test_a_bad_token_is_exit_4_and_says_which(lockrace: Lockrace, served: Served) -> None:

@@ -37,7 +37,7 @@ def failure_of(*results, look=PLAIN, **more):
         "exactly one is granted",
         "A and B were both granted the lock of c1 with no unlock between",
         "always one_winner: held in 188 of 200",
-        "sometimes a_wins: held in 97 of 200",
+        "sometimes a_wins: true in 97 of 200",
         "scenarios/races/two_lockers.race.yaml:14:10",
         "req-00000000000000000001",
         "req-00000000000000000002",

@@ -303,12 +303,12 @@ SAMPLES: dict[str, Sample] = {
         bad="""
             A#1 lock   0-  indeterminate problem=timeout
             B#1 lock   1-  indeterminate problem=timeout on=c2
-            C#1 get    2-3 granted status=200 state=Queued
+            C#1 get    5-6 granted status=200 state=Queued
             """,
         good="""
             A#1 lock   0-  indeterminate problem=timeout
-            B#1 lock   1-2 granted status=200 on=c2
-            C#1 get    2-3 granted status=200 state=Queued
+            B#1 lock   1-  indeterminate problem=timeout on=c2
+            C#1 get    3-6 granted status=200 state=Queued
             """,
     ),
     "linearizable": Sample(

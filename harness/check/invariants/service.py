@@ -1,5 +1,7 @@
 """Invariants of the service itself: every call is answered, in the shape that the contract asks for."""
 
+from collections.abc import Sequence
+
 from harness.check.index import Index
 from harness.check.invariants.auths import dead_uses
 from harness.check.invariants.findings import Findings, told
@@ -7,6 +9,7 @@ from harness.history import Operation
 from harness.history.facts import EVENTS
 
 _REFUSALS = frozenset({"refused", "forbidden", "unauthenticated", "missing"})
+_FAR_LONGER = 4
 NO_ANSWER = "timeout"
 """What the history says is wrong with a call that was given up after its time limit."""
 
@@ -28,12 +31,21 @@ def no_deadlock(index: Index) -> Findings:
             for number in numbers
             if index.operations[number].status is not None and index.operations[number].invoke_ns > last
         ]
-        if answered:
+        if answered and _waited_far_longer(index, numbers, stuck, answered[0]):
             names = " and ".join(told(index, number) for number in stuck[:4])
             text = f"{names} were never answered, though {told(index, answered[0])} was, which was asked later"
             operation = index.operations[stuck[-1]]
             findings.accuse_run(operation, index.timeline(operation), "LIVE-1", text, *stuck[:8])
     return findings
+
+
+def _waited_far_longer(index: Index, numbers: Sequence[int], stuck: Sequence[int], later: int) -> bool:
+    """Whether the unanswered calls waited far longer than any answered one: else the server is slow, not stuck."""
+    answered = [one for number in numbers if (one := index.operations[number]).status is not None and one.return_ns]
+    slowest_ns = max(one.return_ns - one.invoke_ns for one in answered if one.return_ns is not None)
+    until_ns = index.operations[later].invoke_ns
+    waited_ns = min(until_ns - index.operations[number].invoke_ns for number in stuck)
+    return waited_ns >= _FAR_LONGER * slowest_ns
 
 
 def no_server_error(index: Index) -> Findings:

@@ -24,7 +24,7 @@ from harness.drive.failures import Garbled, Lost, NotSent, Times
 from harness.drive.line import Exchange, exchange_of, new_request_id
 from harness.drive.population.choice import Population
 from harness.drive.population.messages import Assignment
-from harness.drive.population.record import operation_of
+from harness.drive.record import operation_of
 from harness.drive.secrets import hash_of
 from harness.drive.transport import Transport
 from harness.history import Operation

@@ -20,9 +20,9 @@ from harness.drive.line import Exchange, TargetLost
 from harness.drive.population.choice import FAULT_TIMES, Population
 from harness.drive.population.hand import Hand
 from harness.drive.population.messages import Assignment, Batch, Broken, Containers, FromWorker, Halt
-from harness.drive.population.record import operation_of
 from harness.drive.population.terms import Onlooker, Populated, PopulateOptions
 from harness.drive.provision import ATTRIBUTES
+from harness.drive.record import operation_of
 from harness.drive.secrets import Vault
 from harness.drive.target import OpenTarget, TargetRefused
 from harness.history import Header, HistoryWriter, Operation
