@@ -74,8 +74,10 @@ def test_a_closed_port_is_exit_4_and_one_clear_line(lockrace: Lockrace) -> None:
     assert done.returncode == 4
     told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     assert told == [
-        "http://127.0.0.1:9 cannot be reached: connection refused by 127.0.0.1:9; "
-        "is the server running, and is that its port?"
+        (
+            "http://127.0.0.1:9 cannot be reached: connection refused by 127.0.0.1:9; "
+            "is the server running, and is that its port?"
+        )
     ]
 
 
