@@ -11,7 +11,7 @@ import click
 @click.option("--instances", is_flag=True, help="A line per instance: parameters and rows of tables.")
 def command(paths: tuple[Path, ...], select: str | None, *, instances: bool) -> int:
     """List the scenarios under PATHS (default: all shipped): name, level, how many instances, summary."""
-    from harness.cli.running import choose, load_all  # noqa: PLC0415
+    from harness.cli.choosing import choose, load_all  # noqa: PLC0415
 
     scenarios = load_all(paths)
     if select:

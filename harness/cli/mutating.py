@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from harness.check.invariants import INVARIANTS
+from harness.cli.choosing import load_all
 from harness.cli.options import near
-from harness.cli.running import load_all
 from harness.drive.served import reference_catalogue
 from harness.mutants import Trial, as_markdown, complaints, departures, try_all
 

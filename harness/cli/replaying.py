@@ -4,8 +4,9 @@ from typing import Any
 
 import click
 
+from harness.cli.choosing import load_all
 from harness.cli.options import near
-from harness.cli.running import load_all, report_on
+from harness.cli.running import report_on
 from harness.plan import Plan, parse_replay, with_order
 
 _TIMES_OF_A_RACE = 20

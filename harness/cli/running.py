@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from harness.cli.choosing import choose, load_all
 from harness.cli.options import TargetChoice, make_target
 from harness.plan import Plan, make_plan
 from harness.report.baseline import BaselineFile, read_baseline
@@ -22,8 +23,7 @@ from harness.report.progress import Detail, Progress
 from harness.report.result import RunResult, ScenarioResult
 from harness.report.terminal import failure_report, look_for, summary, write
 from harness.run import RunOptions, run
-from harness.scenario import Scenario, ScenarioError, near_term, select, shipped
-from harness.scenario import load_all as load_scenarios
+from harness.scenario import ScenarioError
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -81,26 +81,6 @@ def run_scenarios(chosen: dict[str, Any]) -> int:
         click.echo(str(error), err=True)
         return 2
     return report_on(plans, chosen, seed)
-
-
-def choose(scenarios: Sequence[Scenario], terms: str) -> tuple[Scenario, ...]:
-    """The scenarios that a comma-separated list of terms names; says what it could have been when it is none."""
-    words = [term.strip() for term in terms.split(",") if term.strip()]
-    chosen = select(scenarios, words)
-    if not chosen:
-        meant = next((near for word in words if (near := near_term(scenarios, word))), None)
-        hint = f"; did you mean {meant}?" if meant else "; `lockrace list` shows what there is"
-        click.echo(f"nothing selected by {terms!r}{hint}", err=True)
-    return chosen
-
-
-def load_all(paths: Sequence[Path]) -> tuple[Scenario, ...]:
-    """Every instance of every file under `paths` (default: shipped); broken files are all told, then exit 2."""
-    try:
-        return load_scenarios(paths or [shipped()])
-    except ScenarioError as error:
-        click.echo(str(error), err=True)
-        raise click.exceptions.Exit(2) from None
 
 
 def report_on(plans: Sequence[Plan], chosen: dict[str, Any], seed: int) -> int:
