@@ -133,6 +133,8 @@ def known_races(results: Iterable[ScenarioResult]) -> dict[str, tuple[int, int]]
     found: dict[str, tuple[int, int]] = {}
     for result in results:
         for race in result.verdict.known_races:
+            if not race.reproduced and result.label in ("violation", "inconclusive"):
+                continue  # a race counts as closed only where all the rest went as expected
             reproduced, judged = found.get(race.id, (0, 0))
             found[race.id] = (reproduced + race.reproduced, judged + race.judged)
     return found

@@ -298,3 +298,47 @@ def test_mutants_are_killed_by_the_invariant_meant_for_them_and_variants_never_a
     done = lockrace("mutants", "lock_noop", "--scenarios", races)
     assert done.returncode == 1
     assert "mutant lock_noop survived" in done.stderr
+
+
+DENIES = """
+from itertools import count
+
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+number = count()
+
+
+async def current(request):
+    return JSONResponse({"uuid": "zzzzz-gj3su-000000000000001", "api_token": "x"})
+
+
+async def create(request):
+    return JSONResponse({"uuid": f"zzzzz-dz642-{next(number):015d}", "state": "Queued"})
+
+
+async def deny(request):
+    return JSONResponse({"errors": ["no"]}, status_code=403)
+
+
+app = Starlette(
+    routes=[
+        Route("/arvados/v1/api_client_authorizations/current", current),
+        Route("/arvados/v1/containers", create, methods=["POST"]),
+        Route("/{path:path}", deny, methods=["GET", "POST", "PUT"]),
+    ]
+)
+"""
+
+
+def test_a_server_that_forbids_everything_is_red_and_closes_no_race(
+    lockrace: Lockrace, served: Served, tmp_path: Path
+) -> None:
+    (tmp_path / "denies.py").write_text(DENIES)
+    start = f"{sys.executable} -m uvicorn denies:app --port {{port}}"
+    what = ("--select", "stolen_lock,every_interleaving", "--known", "closed")
+    done = lockrace("run", *what, "--start", start, "--token-file", str(served.token_file))
+    assert done.returncode == 1
+    assert "LOCK-1" in done.stdout
+    assert "closed" not in done.stdout
