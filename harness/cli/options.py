@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,6 +31,7 @@ class TargetChoice:
     start: str | None
     ready: str
     max_dispatch_attempts: int | None
+    restart_command: str | None = None
     out: Path = Path("lockrace-out")
     server_options: tuple[str, ...] = ()
 
@@ -66,6 +68,11 @@ def target_options(command: _F) -> _F:
                 help="With --start: the path that answers once the server is there.",
             ),
             click.option(
+                "--restart-command",
+                metavar="COMMAND",
+                help="With a URL: what kills your server and starts it again; scenarios of DUR-1 need it.",
+            ),
+            click.option(
                 "--level",
                 type=LEVEL_CHOICES,
                 default="must",
@@ -95,13 +102,14 @@ def target_options(command: _F) -> _F:
 
 def make_target(choice: TargetChoice) -> "Target":
     """The target that the user chose; click.UsageError says what is missing."""
-    from harness.drive.served import CommandTarget  # noqa: PLC0415
+    from harness.drive.served import CommandTarget, restart_by  # noqa: PLC0415
     from harness.drive.target import UrlTarget  # noqa: PLC0415
 
     if choice.start is not None:
         return CommandTarget(choice.start, _tokens(choice), choice.ready, choice.out / "server.log")
     if choice.target.startswith(("http://", "https://")):
-        return UrlTarget(choice.target, _tokens(choice), choice.insecure)
+        restart = None if choice.restart_command is None else partial(restart_by, choice.restart_command, choice.target)
+        return UrlTarget(choice.target, _tokens(choice), choice.insecure, restart)
     if choice.target == "model":
         from harness.explore.model_line import ModelTarget  # noqa: PLC0415
 

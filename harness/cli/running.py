@@ -176,6 +176,7 @@ def target_choice(chosen: dict[str, Any]) -> TargetChoice:
         start=chosen["start"],
         ready=chosen["ready"],
         max_dispatch_attempts=chosen["max_dispatch_attempts"],
+        restart_command=chosen.get("restart_command"),
         out=chosen.get("out") or Path("lockrace-out"),
     )
 

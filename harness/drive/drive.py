@@ -117,7 +117,11 @@ async def _play_orders(driving: _Driving, ensemble: Ensemble) -> None:
         stage = ensemble.stage(run)
         try:
             await ensemble.play(stage, order, keep=driving.keep)
+        except TargetLost:
+            stage.cut_off()
+            raise
         except asyncio.CancelledError:
+            stage.cut_off()
             if not driving.keep:
                 await asyncio.wait_for(tidy_up(stage, driving.target.line), _TIDY_LIMIT_S)
             raise
@@ -134,7 +138,13 @@ async def _play_races(driving: _Driving, races: Races) -> None:
         stages: list[Stage] = []
         try:
             await races.play(runs, stages, keep=driving.keep)
+        except TargetLost:
+            for stage in stages:
+                stage.cut_off()
+            raise
         except asyncio.CancelledError:
+            for stage in stages:
+                stage.cut_off()
             if not driving.keep:
                 await asyncio.wait_for(races.tidy(stages), _TIDY_LIMIT_S)
             raise

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from harness.drive.line import TargetLost
 from harness.drive.target import Endpoint, TargetRefused
 
 _READY_LIMIT_S = 60.0
@@ -176,12 +177,26 @@ async def _start(
         )
 
 
-async def _answers(url: str, process: asyncio.subprocess.Process) -> bool:
+async def restart_by(command: str, url: str) -> None:
+    """Run the user's own command that kills a server and starts it again, then wait until the server answers."""
+    process = await asyncio.create_subprocess_exec(*shlex.split(command), stdin=asyncio.subprocess.DEVNULL)
+    try:
+        code = await asyncio.wait_for(process.wait(), _READY_LIMIT_S)
+    except TimeoutError:
+        await _end(process)
+        raise TargetLost(f"--restart-command did not end within {_READY_LIMIT_S:.0f} s") from None
+    if code != 0:
+        raise TargetLost(f"--restart-command ended with exit code {code}")
+    if not await _answers(url, None):
+        raise TargetLost(f"after --restart-command {url} did not answer within {_READY_LIMIT_S:.0f} s")
+
+
+async def _answers(url: str, process: asyncio.subprocess.Process | None) -> bool:
     """Whether the URL gives any answer below 500 before the limit, and before the process ends."""
     async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
         try:
             async with asyncio.timeout(_READY_LIMIT_S):
-                while process.returncode is None:
+                while process is None or process.returncode is None:
                     with contextlib.suppress(httpx.HTTPError):
                         if (await client.get(url)).status_code < 500:
                             return True

@@ -99,6 +99,25 @@ class Stage:
         """Record that a paused dispatcher goes on."""
         self._event("resume", actor, now_ns, pid, None)
 
+    def cut_off(self) -> None:
+        """Record that the look at the run's end could not be made: what it would have shown is not known."""
+        now_ns = time.monotonic_ns()
+        self.operations.append(
+            Operation(
+                run=self.run,
+                op="get",
+                process="probe#1",
+                invoke_ns=now_ns,
+                type="info",
+                outcome="indeterminate",
+                phase="probe",
+                token="shared",
+                problem="cut off",
+                uuid=next(iter(self.uuids.values()), None),
+                container=next(iter(self.uuids), None),
+            )
+        )
+
     def _event(self, op: str, actor: Actor, now_ns: int, pid: int | None, step: str | None) -> None:
         self.operations.append(
             Operation(

@@ -61,6 +61,7 @@ class UrlTarget:
     url: str
     secrets: dict[str, str] = field(repr=False)
     insecure: bool = False
+    restart: Callable[[], Awaitable[None]] | None = None  # how whoever runs it kills it and starts it again
 
     @property
     def name(self) -> str:
@@ -69,7 +70,7 @@ class UrlTarget:
 
     async def open(self) -> Endpoint:
         """Nothing to start."""
-        return Endpoint(self.url.rstrip("/"), self.secrets, self.insecure)
+        return Endpoint(self.url.rstrip("/"), self.secrets, self.insecure, restart=self.restart)
 
     async def close(self) -> None:
         """Nothing to end."""

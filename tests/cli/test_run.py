@@ -342,3 +342,16 @@ def test_a_server_that_forbids_everything_is_red_and_closes_no_race(
     assert done.returncode == 1
     assert "LOCK-1" in done.stdout
     assert "closed" not in done.stdout
+
+
+def test_a_server_that_others_run_is_restarted_by_their_command(
+    lockrace: Lockrace, served: Served, tmp_path: Path
+) -> None:
+    what = ("run", "--select", "restart_keeps_lock", "--target", served.url, "--token-file", str(served.token_file))
+    done = lockrace(*what)
+    assert "this run cannot restart the server" in done.stdout
+    done = lockrace(*what, "--restart-command", f"{sys.executable} -c pass")  # a restart that loses nothing
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = lockrace(*what, "--restart-command", "/bin/false")
+    assert done.returncode == 4
+    assert "--restart-command ended with exit code 1" in done.stdout

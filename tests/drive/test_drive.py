@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from harness.check import check
 from harness.drive.drive import Driven, DriveOptions, drive
 from harness.drive.served import ReferenceTarget
 from harness.drive.target import OpenTarget, connected
@@ -222,7 +223,12 @@ def test_a_target_that_dies_in_the_middle_leaves_a_history_and_no_hang(tmp_path:
     driven = asyncio.run(work())
     assert driven.lost is not None
     assert 2 <= driven.runs < 10
-    assert {one.run for one in read_history(driven.path).operations} >= {0, 1}
+    history = read_history(driven.path)
+    assert {one.run for one in history.operations} >= {0, 1}
+    assert history.operations[-1].problem == "cut off"
+    verdict = check(history)
+    assert not verdict.violations  # what was cut off proves nothing
+    assert verdict.inconclusive
 
 
 def test_a_restarted_reference_server_keeps_what_it_acknowledged(tmp_path: Path) -> None:
