@@ -120,11 +120,11 @@ async def try_all(
 async def try_one(departure: Departure, scenarios: Sequence[Scenario], seed: int) -> Trial:
     """Run scenarios against one departure: a mutant until it is killed, a variant to the end.
 
-    The scenarios that were written for a mutant (their tags name it) go first, then those that judge what it breaks, as
-    a user who suspects something would choose them.
+    The scenarios that judge what a mutant breaks go first, as a user who suspects something would choose them, and of
+    those the ones with the fewest steps, since what they show is the easiest to read.
     """
-    tag, broken = f"mutant-{departure.name}", set(departure.breaks)
-    ordered = sorted(scenarios, key=lambda one: (tag not in one.tags, not set(one.requires) & broken))
+    broken = set(departure.breaks)
+    ordered = sorted(scenarios, key=lambda one: (not set(one.requires) & broken, len(one.steps())))
     plans = [make_plan(scenario, seed) for scenario in ordered]
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="lockrace-mutants-") as folder:
