@@ -165,5 +165,7 @@ def test_a_deadlock_needs_two_that_wait_and_one_that_is_answered() -> None:
     assert first(both + answered) == ("no_deadlock", "LIVE-1")
     assert verdict(both).violations == []  # the server may be gone
     assert verdict(both + slow).violations == []  # it is slow with everyone, not stuck
+    failing = "C#1 get 5- indeterminate status=500"
+    assert "no_deadlock" not in {one.name for one in verdict(both + failing).violations}  # only errors came after
     assert verdict(waits.format("reset") + answered).violations == []  # its connection was closed
     assert verdict(both + answered + "\nserver restart 0-0 granted").violations == []

@@ -41,8 +41,11 @@ def no_deadlock(index: Index) -> Findings:
 
 def _waited_far_longer(index: Index, numbers: Sequence[int], stuck: Sequence[int], later: int) -> bool:
     """Whether the unanswered calls waited far longer than any answered one: else the server is slow, not stuck."""
-    answered = [one for number in numbers if (one := index.operations[number]).status is not None and one.return_ns]
-    slowest_ns = max(one.return_ns - one.invoke_ns for one in answered if one.return_ns is not None)
+    answered = [index.operations[number] for number in numbers if index.operations[number].status is not None]
+    times_ns = [one.return_ns - one.invoke_ns for one in answered if one.return_ns is not None]
+    if not times_ns:  # nothing but errors came: the server is failing, which is told by its statuses
+        return False
+    slowest_ns = max(times_ns)
     until_ns = index.operations[later].invoke_ns
     waited_ns = min(until_ns - index.operations[number].invoke_ns for number in stuck)
     return waited_ns >= _FAR_LONGER * slowest_ns
