@@ -1,4 +1,4 @@
-"""How calls reach a target: over HTTP through dispatcher processes, or some other way with the same three verbs."""
+"""How calls reach a target: over HTTP through dispatcher processes, or some other way with the same verbs."""
 
 import asyncio
 import contextlib
@@ -169,8 +169,10 @@ async def rest_of_listing(call: Call, first: Exchange, send: Callable[[Call], Aw
         if following is None or last.answer.outcome != "granted":
             break
         last = await send(following)
-        found = _found(last)
+        call, found = following, _found(last)
         pages += found
+    else:  # too long to be read to its end: what it does not show proves nothing
+        return structs.replace(last, answer=Answer(outcome="indeterminate", problem="more pages than are read"))
     if last.answer.outcome != "granted" or last is first:
         return last
     answer = Answer(outcome="granted", value=Shown(found=pages), leaked=last.answer.leaked)
@@ -195,6 +197,8 @@ def trouble_of(fault: Fault | None) -> Trouble | None:
         kind = "hold request" if fault.hold == "request" else "hold reply"
     elif fault.reset:
         kind = "reset after"
+    elif fault.hang:
+        kind = "half-open"
     return Trouble(new_request_id(), kind, fault.delay_ms or 0)
 
 

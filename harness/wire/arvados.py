@@ -91,8 +91,11 @@ def _filter(name: str, value: Any) -> list[Any]:
 
 
 def next_page(call: Call, found: list[str]) -> Call | None:
-    """The call that lists what comes after a full page, or None when the listing is complete."""
-    if len(found) < (call.sent or {}).get(_LIMIT, PAGE_SIZE):
+    """The call that lists what comes after a page; None after an empty one, or one that does not go on.
+
+    A page that is not full is no end: a server may answer fewer at a time than it was asked for.
+    """
+    if not found or max(found) <= (call.sent or {}).get(_AFTER, ""):
         return None
     return msgspec.structs.replace(call, sent=dict(call.sent or {}) | {_AFTER: max(found)})
 

@@ -11,12 +11,13 @@ from msgspec import structs
 
 from harness.check import check
 from harness.drive.drive import Driven, DriveOptions, drive
+from harness.drive.line import Exchange, rest_of_listing, trouble_of
 from harness.drive.served import ReferenceTarget
 from harness.drive.target import OpenTarget, connected
-from harness.history import History, Operation, read_history
+from harness.history import History, Operation, Shown, read_history
 from harness.plan import make_plan
-from harness.scenario import Scenario, load_text, shipped
-from harness.wire import Call
+from harness.scenario import Fault, Scenario, load_text, shipped
+from harness.wire import Answer, Call
 
 HEAD = """
 format: 1
@@ -294,3 +295,33 @@ def test_a_target_that_stalls_is_not_asked_for_ever(tmp_path: Path) -> None:
 
     driven, _ = played(shipped_scenario("every_interleaving"), tmp_path, spoil=silence)
     assert driven.runs < 10
+
+
+def test_every_fault_of_the_format_is_asked_of_the_proxy() -> None:
+    kinds = {
+        "lose reply": Fault(lose="reply"),
+        "lose request": Fault(lose="request"),
+        "hold reply": Fault(hold="reply", until="x"),
+        "hold request": Fault(hold="request", until="x"),
+        "reset after": Fault(reset=True),
+        "half-open": Fault(hang=True),
+        "delay": Fault(delay_ms=5),
+    }
+    assert {kind: trouble.kind for kind, fault in kinds.items() if (trouble := trouble_of(fault))} == {
+        kind: kind for kind in kinds
+    }
+
+
+def test_a_listing_too_long_to_be_read_to_its_end_proves_nothing() -> None:
+    async def endless(call: Call) -> Exchange:
+        after = (call.sent or {}).get("after_uuid", "u00000")
+        answer = Answer(outcome="granted", value=Shown(found=[f"u{int(after[1:]) + 1:05}"]))
+        return Exchange(answer=answer, invoke_ns=1, return_ns=2, status=200)
+
+    call = Call(op="list", token="t")
+    seen = asyncio.run(_whole(call, endless))
+    assert seen.answer.outcome == "indeterminate"
+
+
+async def _whole(call: Call, send: Callable[[Call], Awaitable[Exchange]]) -> Exchange:
+    return await rest_of_listing(call, await send(call), send)

@@ -68,15 +68,22 @@ class TestListing:
         assert following is not None
         assert "%22uuid%22%2C+%22%3E%22%2C+%22u0999%22" in encode(following).path
 
-    def test_a_page_that_is_not_full_is_the_last(self) -> None:
-        assert next_page(Call(op="list", token="t"), ["u1"]) is None
+    def test_only_an_empty_page_is_the_last_since_a_server_may_answer_fewer_than_asked(self) -> None:
+        call = Call(op="list", token="t")
+        following = next_page(call, ["u1"])
+        assert following is not None
+        assert next_page(following, []) is None
+
+    def test_a_page_that_does_not_go_on_ends_the_listing(self) -> None:
+        following = next_page(Call(op="list", token="t"), ["u1", "u2"])
+        assert following is not None
+        assert next_page(following, ["u1", "u2"]) is None  # it ignores the filter: asking again would never end
 
     def test_a_list_may_ask_for_smaller_pages_and_for_more_than_a_priority(self) -> None:
         call = Call(op="list", token="t", sent={"state": "Queued", "above_priority": 0, "limit": 2})
         query = parse_qs(urlsplit(encode(call).path).query)
         assert json.loads(query["filters"][0]) == [["state", "=", "Queued"], ["priority", ">", 0]]
         assert query["limit"] == ["2"]
-        assert next_page(call, ["u1"]) is None
         following = next_page(call, ["u1", "u2"])
         assert following is not None
         assert (following.sent or {})["after_uuid"] == "u2"
