@@ -102,6 +102,7 @@ class _Conductor:
         self._listed = time.monotonic()
         self._fault: str | None = None
         self._halting = False
+        self._unanswered = 0  # of the creates that made nothing
         stream = self.population.stream("conductor")
         self._stream = stream
         self._due = sorted(  # at which part of the work something happens to a process
@@ -287,9 +288,13 @@ class _Conductor:
     # the conductor's own calls
 
     async def _fill(self, count: int) -> list[str]:
-        """Make containers; the uuids of those that were made."""
+        """Make containers; the uuids of those that were made.
+
+        Raises TargetLost where the target made some and answers no more, TargetRefused where it makes none.
+        """
         before = set(self.made)
         refused: list[str] = []
+        self._unanswered = 0
         numbers = iter(range(len(self.made), len(self.made) + count))
 
         async def make_some() -> None:
@@ -299,6 +304,10 @@ class _Conductor:
 
         await self._all(make_some() for _ in range(_AT_ONCE))
         if len(refused) >= _MOST_REFUSED:
+            if self.made and self._unanswered == len(refused):
+                raise TargetLost(
+                    f"the target makes no more containers after it had made {len(self.made)}: {refused[-1]}"
+                )
             raise TargetRefused(f"the target makes no containers: {refused[-1]}")
         return [uuid for uuid in self.made if uuid not in before]
 
@@ -309,6 +318,7 @@ class _Conductor:
                 self.made[operation.uuid] = self.open[operation.uuid] = name
                 self.result.created += 1
                 return True
+            self._unanswered += operation.status is None
             texts = "; ".join(operation.errors or [operation.problem or ""])
             refused.append(f"asked for one, it was {operation.outcome} (status {operation.status}) {texts}".rstrip())
         return False

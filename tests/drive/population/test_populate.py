@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import time
@@ -149,25 +150,48 @@ def test_a_target_that_turns_bad_is_told_of_in_time(
 
 def test_a_target_that_dies_in_the_middle_is_lost(tmp_path: Path) -> None:
     class Dying(ReferenceTarget):
-        async def die(self) -> None:
-            await asyncio.sleep(1.5)
+        def at(self, ended: int, created: int, operations: int) -> None:
             assert self._process is not None
-            self._process.kill()
-            await self._process.wait()
+            if operations > created and self._process.returncode is None:  # the dispatchers are at work
+                self._process.kill()
 
     async def work() -> Populated:
         target = Dying()
         async with connected(target, 1.0) as opened:
-            death = asyncio.create_task(target.die())
-            options = PopulateOptions(timeout_s=1.0, budget_s=60)
-            population = Population(dispatchers=10, containers=2000, seed=7)
-            populated = await populate(population, opened, options, tmp_path / "h.jsonl", Onlooker())
-            await death
-            return populated
+            options = PopulateOptions(timeout_s=1.0, budget_s=600)
+            population = Population(dispatchers=10, containers=500, seed=7)
+            return await populate(population, opened, options, tmp_path / "h.jsonl", target)
 
     populated = asyncio.run(work())
     assert populated.lost is not None
+    assert (populated.created, populated.ended < 500) == (500, True)
     assert read_history(populated.path).operations
+
+
+def test_a_target_that_dies_while_the_queue_is_filled_is_lost(tmp_path: Path) -> None:
+    numbers = itertools.count()
+
+    async def serve(peer: Peer) -> None:
+        while True:
+            request = await peer.request()
+            if request.startswith(b"GET /arvados/v1/api_client_authorizations/current"):
+                await peer.say(answer({"uuid": "zzzzz-gj3su-000000000000000"}))
+                continue
+            if (number := next(numbers)) >= 20:
+                peer.reset()
+                return
+            await peer.say(answer({"uuid": f"zzzzz-dz642-{number:015d}", "state": "Queued", "priority": 1}))
+
+    async def work() -> Populated:
+        async with serving(serve) as url:
+            target = UrlTarget(url, {"shared": "s" * 40})
+            return await driven(Population(containers=100), target, tmp_path / "h.jsonl")
+
+    populated = asyncio.run(work())
+    assert populated.created == 20
+    assert populated.lost is not None
+    assert "after it had made 20" in populated.lost
+    assert sum(one.outcome == "granted" for one in read_history(populated.path).operations) == 20
 
 
 def test_a_target_that_makes_no_containers_is_refused(tmp_path: Path) -> None:
