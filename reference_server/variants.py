@@ -10,7 +10,9 @@ from msgspec.structs import replace
 from reference_server.departures import Catalogue
 from reference_server.objects import Container, container_record
 from reference_server.places import Answer, Handle, Show
+from reference_server.places import Change as ChangePlace
 from reference_server.rules import FOREIGN, HELD, Call, Change, Decision, Refusal, Rule, locked, refused, unlocked
+from reference_server.stores import Store
 from reference_server.updates import changed
 from reference_server.wire import Request, Response
 
@@ -122,6 +124,20 @@ def whole_records(_: Show) -> Show:
 def empty_answers(_: Show) -> Show:
     """Lock and unlock answer an empty object: whoever wants to know more reads the container."""
     return lambda _: {}
+
+
+@variant("change", "LOCK-5")
+def answers_from_before(faithful: ChangePlace) -> ChangePlace:
+    """Lock, unlock and update answer the record as it was before they changed it."""
+
+    async def change(store: Store, uuid: str, rule: Rule, call: Call) -> Decision | None:
+        def from_before(row: Container, call: Call) -> Decision:
+            decision = rule(row, call)
+            return replace(decision, shown=row) if isinstance(decision, Change) else decision
+
+        return await faithful(store, uuid, from_before, call)
+
+    return change
 
 
 @variant("show", "GET-1 LIST-1", "arvados")

@@ -21,6 +21,33 @@ def first(text: str, level: Level = "must") -> tuple[str, str]:
     [
         pytest.param(
             """
+            A#1 auth   0-1 granted secret=s1
+            A#1 unlock 2-3 granted
+            A#1 update 4-5 forbidden sends=s1 status=403
+            """,
+            ("revoked_auth_dead", "UNLOCK-3"),
+            id="a dead auth was let in and then told no",
+        ),
+        pytest.param(
+            """
+            A#1 auth   0-1 granted secret=s1
+            A#1 unlock 2-3 granted
+            A#1 update 4-5 missing sends=s1 status=404
+            """,
+            ("error_shape", "ERR-1"),
+            id="who came with a dead auth was told of the container",
+        ),
+        pytest.param(
+            """
+            A#1 lock   0-1 granted state=Locked auth=a
+            B#1 unlock 2-3 granted
+            B#1 lock   4-5 granted state=Locked auth=a
+            """,
+            ("fresh_auth_per_lock", "AUTH-3"),
+            id="two locks showed one auth",
+        ),
+        pytest.param(
+            """
             U#1 update 0-5 granted asks.state=Cancelled
             A#1 lock   3-6 granted
             A#1 auth   7-8 granted secret=s1

@@ -22,9 +22,10 @@ def revoked_auth_dead(index: Index) -> Findings:
     for use in dead_uses(index):
         requirement = "UNLOCK-3" if "Queued" in leaves(operations[use.ender]) else "AUTH-5"
         findings.judged[requirement] += 1
-        if operations[use.number].type == "ok":
+        outcome = operations[use.number].outcome
+        if outcome in {"granted", "refused", "forbidden"}:  # it was let in, whatever it was told then
             text = (
-                f"{told(index, use.number)} was granted: the auth that {told(index, use.first)} had answered was still "
+                f"{told(index, use.number)} was {outcome}: the auth that {told(index, use.first)} had answered was still "
                 f"alive after {told(index, use.ender)}"
             )
             findings.accuse(use.timeline, requirement, text, use.first, use.ender, use.number)
@@ -41,10 +42,10 @@ def fresh_auth_per_lock(index: Index) -> Findings:
         enders = [number for number in timeline.enders_granted if operations[number].op == "unlock"]
         bounds = Latest(index, enders)
         begun: int | None = None  # when the first auth of the container was answered
-        for number in timeline.of("lock", "auth") if index.covers("arvados") else timeline.of("auth"):
+        for number in timeline.of("lock", "auth"):
             operation = operations[number]
-            if operation.type != "ok":
-                continue
+            if operation.type != "ok" or (operation.op == "lock" and shown(operation, "state") != "Locked"):
+                continue  # below arvados a lock may be answered by the record as it was before
             begun = ends_at(operation) if begun is None else begun
             findings.judged["AUTH-3"] += bounds.invoked_after(begun, operation) is not None
             for name in ("auth_uuid", "secret"):

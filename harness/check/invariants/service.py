@@ -70,8 +70,8 @@ def error_shape(index: Index) -> Findings:
     for use in dead_uses(index):
         outcome = index.operations[use.number].outcome
         findings.judged["ERR-1"] += 1
-        if outcome in {"refused", "forbidden", "missing"}:
-            text = f"{told(index, use.number)} was {outcome}, not unauthenticated, with a token that was dead"
+        if outcome == "missing":  # granted, refused or forbidden, the token is not dead: revoked_auth_dead
+            text = f"{told(index, use.number)} was missing, not unauthenticated, with a token that was dead"
             findings.accuse(use.timeline, "ERR-1", text, use.first, use.ender, use.number)
     for number, operation in enumerate(index.operations):
         if operation.op in EVENTS or operation.fault is not None:

@@ -106,8 +106,16 @@ def _shape(operation: Operation, translator: Translator, shapes: Shapes, header:
     by_saved_token = operation.token is not None and "." in operation.token
     if operation.op in {"create", "update"} or by_saved_token or header.level == "run_auth":
         return _ASK
+    return _shape_unless_cut(operation, translator, shapes)
+
+
+def _shape_unless_cut(operation: Operation, translator: Translator, shapes: Shapes) -> int:
+    """The shape of an operation, if it takes the auth that the operation shows; a cut one does not."""
     request = translator.request(operation)
-    return _NOTHING if request is None else shapes.number(request)
+    if request is None:
+        return _NOTHING
+    cut = request.shown_auth is UNSET and operation.value is not None and isinstance(operation.value.auth_uuid, str)
+    return _ASK if cut else shapes.number(request)
 
 
 def _shape_by_attribute(
@@ -119,7 +127,7 @@ def _shape_by_attribute(
         return _ASK
     key = (*key, attribute)
     if key not in known:
-        known[key] = _numbered(translator.request(operation), shapes)[0]
+        known[key] = _shape_unless_cut(operation, translator, shapes)
     return known[key]
 
 

@@ -51,7 +51,7 @@ class Translator:
 
     def __init__(self, header: Header) -> None:
         self._tokens = header.tokens
-        self._counts = header.level != "must"
+        self._counts = self._answers_as_then = header.level != "must"
         self._run_auths = header.level == "run_auth"
         self._auth_of_secret: dict[str, str] = {}
 
@@ -86,6 +86,8 @@ class Translator:
     def _with_shown(self, request: Request, value: Shown) -> Request:
         if request.op == "auth":  # the answer is the token itself: no field of the container but its auth
             return request._replace(shown_auth=value.auth_uuid)
+        if not self._answers_as_then and _is_from_before(request, value):
+            return request
         return request._replace(
             state=value.state,
             priority=value.priority,
@@ -94,6 +96,23 @@ class Translator:
             lock_count=value.lock_count if self._counts else ANY,
             shown_run_auth=value.run_auth if self._run_auths else ANY,
         )
+
+
+def _is_from_before(request: Request, value: Shown) -> bool:
+    """Whether a granted change was answered by the record as it was before.
+
+    LOCK-5 forbids that at level arvados. Below, an answer may show anything, and only what it shows of the container
+    after the change can be judged.
+    """
+    if value.state is not UNSET:
+        match request.op:
+            case "lock":
+                return value.state != "Locked"
+            case "unlock":
+                return value.state not in {"Queued", "Cancelled"}
+    asked = dict(request.attributes) if request.op == "update" else {}
+    state, priority = asked.get("state", value.state), asked.get("priority", value.priority)
+    return value.state not in {UNSET, state} or (value.priority not in {UNSET, priority} and state != "Cancelled")
 
 
 def _by_container(request: Request) -> Request | None:

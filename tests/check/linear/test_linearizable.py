@@ -92,6 +92,29 @@ def test_cleanup_is_not_judged_but_setup_and_probes_are() -> None:
     assert verdict(structs.replace(lock, phase="setup"), structs.replace(again, phase="probe")) == "violated"
 
 
+def test_below_arvados_a_change_may_be_answered_by_the_record_from_before() -> None:
+    queued = Shown(state="Queued", priority=1, locked_by_uuid=None, auth_uuid=None)
+    running = {"sent": {"state": "Running"}}
+    history = (
+        op("lock", 2, 3, value=queued),
+        op("auth", 4, 5, value=Shown(auth_uuid="a")),
+        op("update", 6, 7, value=structs.replace(locked("a"), priority=1), **running),
+        op("update", 8, 9, value=Shown(state="Running", priority=1, auth_uuid="a"), sent={"priority": 2}),
+        op("get", 10, 11, value=Shown(state="Running", priority=2, auth_uuid="a")),
+    )
+    assert verdict(*history) == "linearizable"
+    assert verdict(*history[:1], level="arvados") == "violated"
+    unlocked = (op("lock", 2, 3), op("unlock", 4, 5, value=locked("a")), op("get", 6, 7, value=queued))
+    assert verdict(*unlocked) == "linearizable"
+    assert verdict(*unlocked, level="arvados") == "violated"
+    assert verdict(*unlocked, op("get", 8, 9, value=locked("a"))) == "violated"  # what is read is judged all the same
+
+
+def test_an_answer_that_shows_the_record_after_is_judged_at_every_level() -> None:
+    twice = (op("lock", 2, 3, value=locked("a")), op("unlock", 4, 5), op("lock", 6, 7, value=locked("a")))
+    assert verdict(*twice) == "violated"
+
+
 def test_an_auth_is_never_issued_twice() -> None:
     operations = [op("lock", 2, 3, value=locked("a")), op("unlock", 4, 5), op("lock", 6, 7, value=locked("a"))]
     assert verdict(*operations) == "violated"
