@@ -25,8 +25,8 @@ def revoked_auth_dead(index: Index) -> Findings:
         outcome = operations[use.number].outcome
         if outcome in {"granted", "refused", "forbidden"}:  # it was let in, whatever it was told then
             text = (
-                f"{told(index, use.number)} was {outcome}: the auth that {told(index, use.first)} had answered was still "
-                f"alive after {told(index, use.ender)}"
+                f"{told(index, use.number)} was {outcome}: the auth that {told(index, use.first)} had answered was "
+                f"still alive after {told(index, use.ender)}"
             )
             findings.accuse(use.timeline, requirement, text, use.first, use.ender, use.number)
     return findings
