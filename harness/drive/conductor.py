@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from harness.drive.line import Trouble, trouble_of
+from harness.drive.pace import room
 from harness.drive.provision import provision, tidy_up
 from harness.drive.script import Script
 from harness.drive.secrets import Vault
@@ -36,11 +37,13 @@ class Ensemble:
         self._scenario = scenario
         self._line = target.line
         self._restart = target.endpoint.restart
+        self._pace = target.pace
         self._script = Script(
             scenario,
             {name: caller.secret for name, caller in target.callers.items()},
             {name: caller.uuid for name, caller in target.callers.items()},
             vault,
+            target.cluster,
         )
         self._steps = scenario.steps()
         self._session_of = {step.id: session.name for session in scenario.sessions for step in session.steps}
@@ -147,7 +150,8 @@ class Ensemble:
             self._resume(stage, actor)
         troubled = [step for step in steps if step.fault is not None]
         if troubled:  # the proxy stands between: there is no last byte to hold back at the target
-            await asyncio.gather(*(self._send(stage, step, trouble_of(step.fault)) for step in steps))
+            async with room(self._pace, len(steps)):
+                await asyncio.gather(*(self._send(stage, step, trouble_of(step.fault)) for step in steps))
             return
         ready = [
             one for step in steps if (one := self._script.ready(stage, self._actor(stage, step), step)) is not None

@@ -120,6 +120,7 @@ class Team:
         self._members = company.members
         self._ways = ways
         self._transport = ways.transport
+        self._page_pause_s = company.page_pause_s
         self._start_line = start_line
         self._vault = Vault(company.salt)
         for name, secret in company.secrets_of.items():
@@ -141,7 +142,7 @@ class Team:
         for lane in self._chance.sample(self._lanes, min(len(self._lanes) // 4, _RENEWED_LANES)):
             self._transport.drop(lane)  # where too many landed on one worker, they do not stay there
         try:
-            await self._transport.warm(self._lanes, self._warm_up)
+            await self._open_lanes()
         except NotSent as failure:
             lost = str(failure)
         leg = first_leg
@@ -152,6 +153,13 @@ class Team:
             operations += stage.operations
         learned = [(bare, name) for bare, name in self._vault.names.items() if bare not in known]
         return Ended(operations=operations, secrets=learned, early=self._early, lost=lost)
+
+    async def _open_lanes(self) -> None:
+        if self._page_pause_s is None:
+            await self._transport.warm(self._lanes, self._warm_up)
+            return
+        for lane in self._lanes:  # where every request counts, none is spent on spreading over the target's workers
+            await self._transport.connect(lane)
 
     async def _round(self, leg: int, one: Round, absent: bool) -> tuple[Stage, str | None]:
         """One run; `absent` only keeps the appointments, so that the other processes need not wait in vain."""
@@ -169,7 +177,7 @@ class Team:
             works = []
             for racer, (dispatcher, (_, member)) in enumerate(zip(dispatchers, self._members, strict=True)):
                 steps = member.legs[index] if index < len(member.legs) and not (absent or lost) else ()
-                works.append(dispatcher.run(steps, _Lane(self._ways, lanes[racer], gate, racer)))
+                works.append(dispatcher.run(steps, _Lane(self._ways, lanes[racer], gate, racer, self._page_pause_s)))
             offsets = [one.offsets_ns[number] if index == 0 else 0 for number, _ in self._members]
             lost = await self._leg(leg + index, gate, offsets, works) or lost
             self._early += gate.early
@@ -199,12 +207,13 @@ class Team:
 class _Lane:
     """A dispatcher's connection in one leg; the first request waits at the gate."""
 
-    def __init__(self, ways: _Ways, lane: int, gate: Gate, racer: int) -> None:
+    def __init__(self, ways: _Ways, lane: int, gate: Gate, racer: int, page_pause_s: float | None) -> None:
         self.proxy = ways.proxy
         self._ways = ways
         self._lane = lane
         self._gate: Gate | None = gate
         self._racer = racer
+        self._page_pause_s = page_pause_s or 0.0
 
     async def call(self, call: Call, secrets: Mapping[str, str], trouble: Trouble | None = None) -> Exchange:
         """Send one call; a listing goes on until its last page."""
@@ -212,7 +221,7 @@ class _Lane:
             return await self._troubled(call, secrets, trouble)
         exchange = await self._one(call, secrets)
         if call.op == "list":
-            return await rest_of_listing(call, exchange, lambda following: self._one(following, secrets))
+            return await rest_of_listing(call, exchange, lambda following: self._page(following, secrets))
         return exchange
 
     def leave(self) -> None:
@@ -220,6 +229,10 @@ class _Lane:
         gate, self._gate = self._gate, None
         if gate is not None:
             gate.forfeit()
+
+    async def _page(self, call: Call, secrets: Mapping[str, str]) -> Exchange:
+        await asyncio.sleep(self._page_pause_s)
+        return await self._one(call, secrets)
 
     async def _one(self, call: Call, secrets: Mapping[str, str]) -> Exchange:
         request_id = new_request_id()

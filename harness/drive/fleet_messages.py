@@ -63,6 +63,7 @@ class Company(Struct, frozen=True):
     place: int
     processes: int
     seed: str
+    page_pause_s: float | None = None  # where the pace is limited: between the pages of a listing; no warming up then
 
     def __repr__(self) -> str:
         return f"Company({self.scenario.name}, {len(self.members)} members)"

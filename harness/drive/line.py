@@ -6,7 +6,7 @@ import random
 import signal
 import string
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct, structs
@@ -14,11 +14,13 @@ from msgspec import Struct, structs
 from harness import wire
 from harness.drive.crew import Crew
 from harness.drive.faults import FaultKind, FaultProxy, fault_header
+from harness.drive.pace import Pace, room
 from harness.history import Shown
 from harness.scenario import Fault
-from harness.wire import Answer, Call, Reply
+from harness.wire import Answer, Call, Reply, Request
 
 _HELD_LIMIT_S = 20.0
+_PACED_HELD_LIMIT_S = 600.0  # the request may have to wait for room before
 _RELEASE_AHEAD_NS = 2_000_000  # every process has read its release before the moment comes
 _PAGES_LIMIT = 100
 _ALPHABET = string.digits + string.ascii_lowercase
@@ -80,11 +82,13 @@ class TargetLost(Exception):
 
 
 class HttpLine:
-    """Calls as HTTP requests of real processes."""
+    """Calls as HTTP requests of real processes, at the pace that the target bears."""
 
-    def __init__(self, crew: Crew, proxy: FaultProxy) -> None:
+    def __init__(self, crew: Crew, proxy: FaultProxy, pace: Pace | None = None) -> None:
         self._crew = crew
         self._proxy = proxy
+        self._pace = pace
+        self._held: dict[str, asyncio.Event] = {}  # requests that reach the target only when there is room again
 
     async def call(self, desk: int, call: Call, secrets: Mapping[str, str], trouble: Trouble | None = None) -> Exchange:
         """Send one call; a listing goes on until its last page."""
@@ -92,11 +96,15 @@ class HttpLine:
             return await self._troubled(desk, call, secrets, trouble)
         exchange = await self._one(desk, call, secrets)
         if call.op == "list":
-            return await rest_of_listing(call, exchange, lambda following: self._one(desk, following, secrets))
+            return await rest_of_listing(call, exchange, lambda following: self._page(desk, following, secrets))
         return exchange
 
     async def together(self, calls: Sequence[tuple[int, Call]], secrets: Mapping[str, str]) -> list[Exchange]:
         """Arm every process, then release all at one moment of the common clock."""
+        async with room(self._pace, len(calls)):
+            return await self._together(calls, secrets)
+
+    async def _together(self, calls: Sequence[tuple[int, Call]], secrets: Mapping[str, str]) -> list[Exchange]:
         encoded = [(desk, call, request_id := new_request_id(), wire.encode(call, request_id)) for desk, call in calls]
         by_desk: dict[int, list[int]] = {}
         for index, (desk, *_) in enumerate(encoded):
@@ -136,11 +144,14 @@ class HttpLine:
     async def held(self, trouble: Trouble) -> None:
         """Wait until a held request or reply is really being held."""
         with contextlib.suppress(TimeoutError):  # it came to its end some other way, which its outcome tells
-            await self._proxy.held(trouble.id, _HELD_LIMIT_S)
+            await self._proxy.held(trouble.id, _HELD_LIMIT_S if self._pace is None else _PACED_HELD_LIMIT_S)
 
     def let_go(self, trouble: Trouble) -> None:
         """Let a held request or reply go on."""
-        self._proxy.release(trouble.id)
+        if trouble.id in self._held:
+            self._held[trouble.id].set()
+        else:
+            self._proxy.release(trouble.id)
 
     async def _troubled(self, desk: int, call: Call, secrets: Mapping[str, str], trouble: Trouble) -> Exchange:
         """Send one call through the fault proxy, and learn from it what really happened."""
@@ -148,15 +159,68 @@ class HttpLine:
         request = wire.encode(call, request_id)
         name, value = fault_header(trouble.id, trouble.kind, trouble.delay_ms)
         marked = structs.replace(request, headers=(*request.headers, (name.decode(), value.decode())))
-        reply = await self._crew.desk(desk).send(marked, self._proxy.url)
-        happened = await self._proxy.take(trouble.id, _HELD_LIMIT_S)
+        async with self._kept_back(trouble):
+            reply = await self._detour(desk, marked, trouble)
+            happened = await self._proxy.take(trouble.id, _HELD_LIMIT_S)
         swallowed = happened is not None and happened.forwarded_ns is None
         exchange = exchange_of(call, request_id, reply, secrets)
         return structs.replace(exchange, fault=trouble.kind, swallowed=swallowed)
 
+    async def _detour(self, desk: int, request: Request, trouble: Trouble) -> Reply:
+        """The reply to a request through the proxy; while the proxy keeps the one or the other, it takes no room."""
+        sender = self._crew.desk(desk)
+        if self._pace is None or trouble.id in self._held:
+            return await sender.send(request, self._proxy.url)
+        async with self._pace.room():
+            if trouble.kind != "hold reply":
+                return await sender.send(request, self._proxy.url)
+            sending = asyncio.create_task(sender.send(request, self._proxy.url))
+            await self._until_held(sending, trouble)
+        return await sending
+
+    async def _until_held(self, sending: asyncio.Task[Reply], trouble: Trouble) -> None:
+        holding = asyncio.create_task(self.held(trouble))
+        try:
+            await asyncio.wait({sending, holding}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            sending.cancel()
+            raise
+        finally:
+            holding.cancel()
+
+    @contextlib.asynccontextmanager
+    async def _kept_back(self, trouble: Trouble) -> AsyncIterator[None]:
+        """Keep a held request, once it is let go, until there is room for it at the target."""
+        pace = self._pace
+        if pace is None or trouble.kind != "hold request":
+            yield
+            return
+        let_go = self._held[trouble.id] = asyncio.Event()
+
+        async def go() -> None:
+            await let_go.wait()
+            async with pace.room():
+                self._proxy.release(trouble.id)
+                await asyncio.get_running_loop().create_future()  # until it has come to its end
+
+        going = asyncio.create_task(go())
+        try:
+            yield
+        finally:
+            del self._held[trouble.id]
+            going.cancel()
+            await asyncio.wait({going})
+
+    async def _page(self, desk: int, call: Call, secrets: Mapping[str, str]) -> Exchange:
+        if self._pace is None:
+            return await self._one(desk, call, secrets)
+        async with self._pace.page():
+            return await self._one(desk, call, secrets)
+
     async def _one(self, desk: int, call: Call, secrets: Mapping[str, str]) -> Exchange:
         request_id = new_request_id()
-        reply = await self._crew.desk(desk).send(wire.encode(call, request_id))
+        async with room(self._pace):
+            reply = await self._crew.desk(desk).send(wire.encode(call, request_id))
         return exchange_of(call, request_id, reply, secrets)
 
 

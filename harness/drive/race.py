@@ -17,9 +17,10 @@ from harness.drive.conductor import Ensemble
 from harness.drive.fleet_messages import Company, Ended, Round
 from harness.drive.gate import GateKind
 from harness.drive.line import TargetLost
+from harness.drive.pace import absence_ns
 from harness.drive.provision import provision, tidy_up
 from harness.drive.release import ReleaseChoice
-from harness.drive.roster import Member, roster, spread
+from harness.drive.roster import Member, most_requests, roster, spread
 from harness.drive.secrets import Vault
 from harness.drive.squad import PROCESSES, Squad
 from harness.drive.stage import Stage
@@ -47,6 +48,7 @@ class Races:
         self._vault = vault
         self._squad = squad
         self._members = roster(plan.scenario)
+        self._requests = most_requests(self._members)
         self._aim: Aim | None = None
         self._kind: GateKind = "burst"
 
@@ -69,10 +71,13 @@ class Races:
                     place=place,
                     processes=len(places),
                     seed=f"{self._plan.seed}:{scenario.name}",
+                    page_pause_s=self._page_pause_s(),
                 )
                 for place, numbers in enumerate(places)
             ]
         )
+        if self._target.pace is not None and release == "auto":
+            release = "burst"  # to measure takes hundreds of requests
         self._kind = await self._squad.release(release, len(self._members), secrets_of["shared"])
 
     def batches(self) -> Iterator[range]:
@@ -96,7 +101,7 @@ class Races:
             stage.operations.append(
                 start_of_round(stage.run, time.monotonic_ns(), self._kind, shots[stage.run].distance_ns)
             )
-        ended = await self._squad.play([self._round(stage, shots[stage.run]) for stage in ready])
+        ended = await self._play([self._round(stage, shots[stage.run]) for stage in ready])
         self._take(ended, ready)
         for one in ended:
             if one.lost is not None:
@@ -109,6 +114,23 @@ class Races:
     async def tidy(self, stages: Sequence[Stage]) -> None:
         """Cancel what the runs made."""
         await _all(tidy_up(stage, self._target.line) for stage in stages)
+
+    async def _play(self, rounds: Sequence[Round]) -> list[Ended]:
+        """Play rounds, one after the other; where the pace is limited, each when there is room for all its requests."""
+        pace = self._target.pace
+        if pace is None:
+            return await self._squad.play(rounds)
+        ended: list[Ended] = []
+        for one in rounds:
+            async with pace.room(self._requests):
+                ended += await self._squad.play([one])
+            if any(each.lost is not None for each in ended):
+                break
+        return ended
+
+    def _page_pause_s(self) -> float | None:
+        pace = self._target.pace
+        return None if pace is None else absence_ns(self._requests, pace.per_second) / 1e9
 
     def _shot(self) -> Shot:
         return Shot((False,) * len(self._members), 0) if self._aim is None else self._aim.next()

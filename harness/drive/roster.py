@@ -34,6 +34,12 @@ def roster(scenario: Scenario) -> list[Member]:
     return members
 
 
+def most_requests(members: Iterable[Member]) -> int:
+    """How many requests a round makes at most: every step with all its tries, each listing as one page."""
+    steps = (step for member in members for leg in member.legs for step in leg if step.verb not in {"crash", "pause"})
+    return sum(1 + (step.retry.times if step.retry else 0) for step in steps)
+
+
 def spread(scenario: Scenario, members: Sequence[Member], processes: int) -> list[list[int]]:
     """Which members each process gets, by turns; all go to one where steps wait for or ask about others' steps."""
     if len(members) < 2 or _entangled(scenario):

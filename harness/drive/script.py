@@ -25,19 +25,28 @@ class Ready(NamedTuple):
 
 
 class Script:
-    """Turns steps into calls and exchanges into operations; `secrets_of` and `uuids_of` are those of tokens by name."""
+    """Turns steps into calls and exchanges into operations; `secrets_of` and `uuids_of` are those of tokens by name.
+
+    Uuids that nobody has begin with `cluster`, or as that of the shared token does.
+    """
 
     def __init__(
-        self, scenario: Scenario, secrets_of: Mapping[str, str], uuids_of: Mapping[str, str], vault: Vault
+        self,
+        scenario: Scenario,
+        secrets_of: Mapping[str, str],
+        uuids_of: Mapping[str, str],
+        vault: Vault,
+        cluster: str | None = None,
     ) -> None:
         self._scenario = scenario
         self.tokens = {**secrets_of, "none": "", "bogus": secrets.token_hex(25)}
         self.token_uuids = dict(uuids_of)
         self.vault = vault
+        self._cluster = cluster or self.token_uuids["shared"][:5]
 
     def stage(self, run: int) -> Stage:
         """A fresh stage, nobody on it yet."""
-        return Stage(run, self._scenario, self.vault, self.tokens, self.token_uuids["shared"][:5])
+        return Stage(run, self._scenario, self.vault, self.tokens, self._cluster)
 
     def ready(self, stage: Stage, actor: Actor, step: Step) -> Ready | None:
         """The call of a step; None where there is nothing to call with: a token never saved, a listing empty."""

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ import httpx
 import msgspec
 
 from harness.drive.line import TargetLost
-from harness.drive.target import Endpoint, TargetRefused
+from harness.drive.target import Endpoint, Target, TargetRefused
 
 _READY_LIMIT_S = 60.0
 _END_LIMIT_S = 5.0
 _LOG_LINES = 15
+_LOOK_AGAIN_S = 0.05
 _URL = re.compile(r"https?://\S+")
 
 
@@ -122,6 +123,7 @@ class CommandTarget:
     secrets: dict[str, str] = field(repr=False)
     ready_path: str = "/"
     log: Path = Path("server.log")  # what it says; begun anew by every run
+    look_again_s: float = _LOOK_AGAIN_S  # until the ready path answers
     _process: asyncio.subprocess.Process | None = field(default=None, repr=False)
     _port: int = 0
 
@@ -153,12 +155,23 @@ class CommandTarget:
         words = [word.replace("{port}", str(self._port)) for word in shlex.split(self.command)]
         supervised = [sys.executable, "-m", "harness.drive.supervise", *words]
         self._process = await _start(supervised, environment_of(self.secrets), self.log, stdout=None)
-        if not await _answers(f"http://127.0.0.1:{self._port}{self.ready_path}", self._process):
+        if not await _answers(f"http://127.0.0.1:{self._port}{self.ready_path}", self._process, self.look_again_s):
             code = self._process.returncode
             await self.close()
             silent = f"did not answer {self.ready_path} within {_READY_LIMIT_S:.0f} s"
             what = silent if code is None else f"ended with exit code {code}"
             raise TargetRefused(f"--start: the server {what}; the end of its log:\n{log_end(self.log)}")
+
+
+def one_for_each(target: Target, jobs: int) -> list[Target]:
+    """A target for each job: a server of its own where the harness starts it, elsewhere the same."""
+    match target:
+        case ReferenceTarget():
+            return [target, *(replace(target) for _ in range(1, jobs))]
+        case CommandTarget(log=log):
+            logs = [log.with_stem(f"{log.stem}-{job}") for job in range(2, jobs + 1)]
+            return [target, *(replace(target, log=one) for one in logs)]
+    return [target] * jobs
 
 
 async def _start(
@@ -177,7 +190,7 @@ async def _start(
         )
 
 
-async def restart_by(command: str, url: str) -> None:
+async def restart_by(command: str, url: str, look_again_s: float = _LOOK_AGAIN_S) -> None:
     """Run the user's own command that kills a server and starts it again, then wait until the server answers."""
     process = await asyncio.create_subprocess_exec(*shlex.split(command), stdin=asyncio.subprocess.DEVNULL)
     try:
@@ -187,11 +200,11 @@ async def restart_by(command: str, url: str) -> None:
         raise TargetLost(f"--restart-command did not end within {_READY_LIMIT_S:.0f} s") from None
     if code != 0:
         raise TargetLost(f"--restart-command ended with exit code {code}")
-    if not await _answers(url, None):
+    if not await _answers(url, None, look_again_s):
         raise TargetLost(f"after --restart-command {url} did not answer within {_READY_LIMIT_S:.0f} s")
 
 
-async def _answers(url: str, process: asyncio.subprocess.Process | None) -> bool:
+async def _answers(url: str, process: asyncio.subprocess.Process | None, look_again_s: float) -> bool:
     """Whether the URL gives any answer below 500 before the limit, and before the process ends."""
     async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
         try:
@@ -200,7 +213,7 @@ async def _answers(url: str, process: asyncio.subprocess.Process | None) -> bool
                     with contextlib.suppress(httpx.HTTPError):
                         if (await client.get(url)).status_code < 500:
                             return True
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(look_again_s)
         except TimeoutError:
             return False
     return False

@@ -2,13 +2,15 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from harness.drive.crew import Crew
 from harness.drive.faults import FaultProxy
 from harness.drive.line import HttpLine, Line, TargetLost
 from harness.drive.messages import Settings
+from harness.drive.pace import Pace
 from harness.drive.squad import Squad
 from harness.wire import Call
 
@@ -85,13 +87,18 @@ class OpenTarget:
     line: Line
     callers: dict[str, Caller]
     squad: Squad | None = None  # fleet processes, which only a target over HTTP has
+    pace: Pace | None = None  # how many requests a second it bears
+    cluster: str | None = None  # what uuids that nobody has begin with; unset, as the shared token's own does
 
 
 @contextlib.asynccontextmanager
-async def connected(target: Target, timeout_s: float) -> AsyncIterator[OpenTarget]:
+async def connected(
+    target: Target, timeout_s: float, pace: Pace | None = None, cluster: str | None = None
+) -> AsyncIterator[OpenTarget]:
     """Open a target and learn whose tokens the dispatch tokens are; on leaving, end all that was started for it.
 
-    Raises TargetRefused where nobody answers, or a token is not accepted.
+    `pace` and `cluster` are what the user chose, as in OpenTarget. Raises TargetRefused where nobody answers, or a
+    token is not accepted.
     """
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(target.close)
@@ -99,11 +106,19 @@ async def connected(target: Target, timeout_s: float) -> AsyncIterator[OpenTarge
         settings = Settings(endpoint.url, timeout_s, endpoint.insecure)
         proxy = FaultProxy(endpoint.url, answer_limit_s=timeout_s, insecure=endpoint.insecure)
         await stack.enter_async_context(proxy)
-        line, squad = HttpLine(Crew(settings), proxy), Squad(settings)
+        line, squad = HttpLine(Crew(settings), proxy, pace), Squad(settings)
         stack.callback(line.close)
         stack.callback(squad.close)
         callers = {name: await _introduce(line, endpoint, name) for name in TOKEN_NAMES if name in endpoint.secrets}
-        yield OpenTarget(target.name, endpoint, line, callers, squad)
+        if pace is not None and endpoint.restart is not None:
+            endpoint = replace(endpoint, restart=partial(_restart_in_turn, endpoint.restart, pace))
+        yield OpenTarget(target.name, endpoint, line, callers, squad, pace, cluster)
+
+
+async def _restart_in_turn(restart: Callable[[], Awaitable[None]], pace: Pace) -> None:
+    """Restart while nothing else is sent: who looks whether the server is back asks as often as the pace allows."""
+    async with pace.room(pace.per_second):
+        await restart()
 
 
 async def _introduce(line: Line, endpoint: Endpoint, name: str) -> Caller:
