@@ -101,8 +101,8 @@ class _Run:
 
 def _judge_run(run: _Run, tally: _Tally) -> None:
     tries = run.last_tries()
-    broken = [*_setup(run), *_expectations(run, tries)]
     reason = _why_unsure(run, tries)
+    broken = [*_setup(run), *_expectations(run, tries if reason is None else _before_doubt(run, tries))]
     if reason is not None:
         tally.unsure.setdefault(reason, []).append(run.number)
         tally.violations += broken
@@ -186,10 +186,28 @@ def _why_unsure(run: _Run, tries: Mapping[str, tuple[int, Operation, Step]]) -> 
         if operation.phase == "setup" and operation.type != "ok":
             return "the given state was not reached"
     for name, (_, operation, step) in tries.items():
-        expected = operation.outcome in step.expect or (not step.expect and step.fault is not None)
-        if _is_unsure(operation) and not expected:
+        if _is_unsure(operation) and not _is_expected(operation, step):
             return f"{name} was {operation.outcome}"
     return None
+
+
+def _before_doubt(
+    run: _Run, tries: Mapping[str, tuple[int, Operation, Step]]
+) -> Mapping[str, tuple[int, Operation, Step]]:
+    """The tries that were over when the first call was sent of which nothing definite is known.
+
+    What a step expects takes for granted that the steps before it did what they expect.
+    """
+    doubtful = [one.invoke_ns for _, one in run.operations if one.phase == "setup" and _is_unsure(one)]
+    doubtful += [one.invoke_ns for _, one, step in tries.values() if _is_unsure(one) and not _is_expected(one, step)]
+    first = min(doubtful, default=None)
+    if first is None:
+        return tries
+    return {name: one for name, one in tries.items() if one[1].return_ns is not None and one[1].return_ns <= first}
+
+
+def _is_expected(operation: Operation, step: Step) -> bool:
+    return operation.outcome in step.expect or (not step.expect and step.fault is not None)
 
 
 def _held(run: _Run, clause: Clause, facts: Facts) -> bool | None:

@@ -31,6 +31,19 @@ def test_a_call_that_was_lost_unexpectedly_makes_the_run_inconclusive(outcome: s
     assert verdict.inconclusive == [f"1 of 1 runs not judged (first: run 0): b_lock was {outcome}"]
 
 
+@pytest.mark.parametrize("outcome", ["indeterminate", "limited"])
+def test_after_a_call_that_was_lost_unexpectedly_nothing_is_expected(outcome: str) -> None:
+    text = scenario("never: {two: a_lock.granted and b_lock.granted}").text
+    (one,) = load_text(text.replace("lock: c1}", "lock: c1, expect: granted}"), Path("two.race.yaml"))
+    later = judged(one, step("a_lock", 0, outcome), step("b_lock", 2, "forbidden"))
+    assert later.violations == []
+    assert later.runs_judged == 0
+    meanwhile = judged(one, step("a_lock", 0, outcome, ticks=5), step("b_lock", 2, "forbidden"))
+    assert meanwhile.violations == []
+    before = judged(one, step("a_lock", 0, "forbidden"), step("b_lock", 2, outcome))
+    assert [found.name for found in before.violations if found.source == "expect"] == ["a_lock"]
+
+
 def test_an_expected_loss_is_judged() -> None:
     one = scenario("never: {two: a_lock.granted and b_lock.granted}")
     text = one.text.replace("{id: b_lock, lock: c1}", "{id: b_lock, lock: c1, expect: indeterminate}")
