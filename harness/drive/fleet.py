@@ -39,6 +39,7 @@ from harness.drive.line import (
     trouble_of,
 )
 from harness.drive.messages import Settings
+from harness.drive.patience import until_taken
 from harness.drive.release import measure
 from harness.drive.roster import Leg
 from harness.drive.script import Script
@@ -235,6 +236,11 @@ class _Lane:
         return await self._one(call, secrets)
 
     async def _one(self, call: Call, secrets: Mapping[str, str]) -> Exchange:
+        return await until_taken(
+            lambda: self._once(call, secrets), sleep=lambda pause_s: asyncio.sleep(max(pause_s, self._page_pause_s))
+        )
+
+    async def _once(self, call: Call, secrets: Mapping[str, str]) -> Exchange:
         request_id = new_request_id()
         reply = await self._reply(self._ways.transport, _bytes_of(self._ways.transport, call, request_id))
         return exchange_of(call, request_id, reply, secrets)

@@ -7,6 +7,7 @@ import signal
 import string
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from msgspec import Struct, structs
@@ -15,6 +16,7 @@ from harness import wire
 from harness.drive.crew import Crew
 from harness.drive.faults import FaultKind, FaultProxy, fault_header
 from harness.drive.pace import Pace, room
+from harness.drive.patience import until_taken
 from harness.history import Shown
 from harness.scenario import Fault
 from harness.wire import Answer, Call, Reply, Request
@@ -23,6 +25,7 @@ _HELD_LIMIT_S = 20.0
 _PACED_HELD_LIMIT_S = 600.0  # the request may have to wait for room before
 _RELEASE_AHEAD_NS = 2_000_000  # every process has read its release before the moment comes
 _PAGES_LIMIT = 100
+_DIGITS = 9
 _ALPHABET = string.digits + string.ascii_lowercase
 
 
@@ -39,6 +42,7 @@ class Exchange(Struct, frozen=True, kw_only=True):
     failure: str | None = None
     fault: str | None = None  # what the harness did to it
     swallowed: bool = False  # it never reached the target, and never will
+    again_after_s: float | None = None  # the pause that a target asks for which has turned the call away
 
 
 class Trouble(NamedTuple):
@@ -100,9 +104,13 @@ class HttpLine:
         return exchange
 
     async def together(self, calls: Sequence[tuple[int, Call]], secrets: Mapping[str, str]) -> list[Exchange]:
-        """Arm every process, then release all at one moment of the common clock."""
+        """Arm every process, then release all at one moment of the common clock; whoever is turned away comes later."""
         async with room(self._pace, len(calls)):
-            return await self._together(calls, secrets)
+            exchanges = await self._together(calls, secrets)
+        return [
+            await until_taken(partial(self._once, desk, call, secrets), exchange)
+            for (desk, call), exchange in zip(calls, exchanges, strict=True)
+        ]
 
     async def _together(self, calls: Sequence[tuple[int, Call]], secrets: Mapping[str, str]) -> list[Exchange]:
         encoded = [(desk, call, request_id := new_request_id(), wire.encode(call, request_id)) for desk, call in calls]
@@ -218,6 +226,9 @@ class HttpLine:
             return await self._one(desk, call, secrets)
 
     async def _one(self, desk: int, call: Call, secrets: Mapping[str, str]) -> Exchange:
+        return await until_taken(partial(self._once, desk, call, secrets))
+
+    async def _once(self, desk: int, call: Call, secrets: Mapping[str, str]) -> Exchange:
         request_id = new_request_id()
         async with room(self._pace):
             reply = await self._crew.desk(desk).send(wire.encode(call, request_id))
@@ -284,7 +295,13 @@ def exchange_of(call: Call, request_id: str, reply: Reply, secrets: Mapping[str,
         status=reply.status,
         request_id=request_id,
         failure=reply.failure,
+        again_after_s=_seconds(reply.header("retry-after")),
     )
+
+
+def _seconds(text: str | None) -> float | None:
+    """The seconds of a Retry-After; None where it is a date or no number."""
+    return float(text) if text is not None and text.isdecimal() and len(text) < _DIGITS else None
 
 
 def new_request_id() -> str:
