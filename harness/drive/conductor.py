@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from harness.drive.line import Trouble, trouble_of
 from harness.drive.pace import room
 from harness.drive.provision import provision, tidy_up
@@ -28,6 +30,7 @@ from harness.wire import Call
 EVENTS = frozenset({"crash", "pause", "barrier", "restart"})
 _RETRY_PAUSE_S = 0.05
 _LOOK_AGAIN_S = 0.05
+_SPELLED = {"spelled": "v2"}
 
 
 class Ensemble:
@@ -37,6 +40,7 @@ class Ensemble:
         self._scenario = scenario
         self._line = target.line
         self._restart = target.endpoint.restart
+        self._wire = target.endpoint.wire
         self._pace = target.pace
         self._script = Script(
             scenario,
@@ -184,12 +188,16 @@ class Ensemble:
     async def probe(self, stage: Stage) -> None:
         """Use every saved token and read every container, so that the clauses can be judged on the history alone.
 
-        Tokens are spelled "v2/UUID/SECRET" here, as a job spells its own; steps send the bare secret.
+        Tokens are spelled "v2/UUID/SECRET" here, as a job spells its own, where the API has that spelling; steps send
+        the bare secret.
         """
         actor = Actor("probe", "shared", desk=0)
         for saved, short in stage.saved.items():
-            call = Call(op="use", token=stage.spelled.get(short) or self._script.vault.bare(short))
-            await self._look(stage, actor, call, {"token": saved, "secret": short, "sent": {"spelled": "v2"}})
+            call = Call(op="use", token=self._script.vault.bare(short))
+            told: dict[str, Any] = {"token": saved, "secret": short}
+            if self._wire.profile.token.v2:
+                call, told = replace(call, token=stage.spelled.get(short, call.token)), told | {"sent": _SPELLED}
+            await self._look(stage, actor, call, told)
         for uuid in stage.uuids.values():
             await self._look(stage, actor, Call(op="get", token=self._script.tokens["shared"], uuid=uuid), {})
 

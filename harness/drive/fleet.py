@@ -23,7 +23,6 @@ from typing import Any
 
 import msgspec
 
-from harness import wire
 from harness.drive.failures import Garbled, Lost, NotSent, Times
 from harness.drive.faults import FaultProxy, fault_header
 from harness.drive.fleet_messages import Company, Ended, Measure, Muster, Round, Rounds, decode_order, encode
@@ -50,7 +49,7 @@ from harness.drive.transport import Transport
 from harness.history import Facts, Operation
 from harness.scenario import Step
 from harness.scenario.precedence import predecessors
-from harness.wire import Call, Reply
+from harness.wire import Call, Reply, Wire
 from harness.wire.message import Failure
 
 _GRACE_S = 10.0  # beyond a request's own limit, before a round counts as broken
@@ -79,7 +78,7 @@ async def _serve(connection: Any, settings: Settings, cells: MutableSequence[int
         FaultProxy(settings.url, insecure=insecure) as proxy,
         Transport(proxy.url, timeout_s=timeout_s) as detour,
     ):
-        ways = _Ways(transport, proxy, detour)
+        ways = _Ways(transport, proxy, detour, settings.wire)
         team: Team | None = None
         while True:
             match decode_order(await asyncio.to_thread(connection.recv_bytes)):
@@ -93,16 +92,8 @@ async def _serve(connection: Any, settings: Settings, cells: MutableSequence[int
                     ended = await team.play(first_leg, rounds)
                     gc.enable()
                 case Measure(racers, token):
-                    ended = await _measure(transport, racers, token)
+                    ended = await _measure(ways, racers, token)
             connection.send_bytes(encode(ended))
-
-
-async def _measure(transport: Transport, racers: int, token: str) -> Ended:
-    call = Call(op="use", token=token)  # changes nothing, and every target has it
-    try:
-        return Ended(measured=await measure(transport, _bytes_of(transport, call, new_request_id()), racers))
-    except NotSent as failure:
-        return Ended(lost=str(failure))
 
 
 @dataclass(frozen=True)
@@ -112,6 +103,28 @@ class _Ways:
     transport: Transport
     proxy: FaultProxy
     detour: Transport
+    wire: Wire
+
+    def straight(self, call: Call, request_id: str) -> bytes:
+        """A call as the bytes of its request."""
+        return self._bytes_of(self.transport, call, request_id)
+
+    def around(self, call: Call, request_id: str, trouble: Trouble) -> bytes:
+        """A call that is to meet a fault."""
+        return self._bytes_of(self.detour, call, request_id, fault_header(*trouble))
+
+    def _bytes_of(self, way: Transport, call: Call, request_id: str, *more: tuple[bytes, bytes]) -> bytes:
+        request = self.wire.encode(call, request_id)
+        headers = [*((name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers), *more]
+        return way.prepare(request.method, request.path, headers, request.body)
+
+
+async def _measure(ways: _Ways, racers: int, token: str) -> Ended:
+    call = Call(op="use", token=token)  # changes nothing, and every target has it
+    try:
+        return Ended(measured=await measure(ways.transport, ways.straight(call, new_request_id()), racers))
+    except NotSent as failure:
+        return Ended(lost=str(failure))
 
 
 class Team:
@@ -132,7 +145,7 @@ class Team:
         self._before = {step: before & here for step, before in predecessors(company.scenario).items()}
         self._chance = random.Random(f"{company.seed}:{company.place}")
         self._lanes = range(len(self._members) + _SPARE_LANES)
-        self._warm_up = _bytes_of(ways.transport, Call(op="use", token=company.secrets_of["shared"]), new_request_id())
+        self._warm_up = ways.straight(Call(op="use", token=company.secrets_of["shared"]), new_request_id())
         self._early = 0
 
     async def play(self, first_leg: int, rounds: Sequence[Round]) -> Ended:
@@ -222,7 +235,9 @@ class _Lane:
             return await self._troubled(call, secrets, trouble)
         exchange = await self._one(call, secrets)
         if call.op == "list":
-            return await rest_of_listing(call, exchange, lambda following: self._page(following, secrets))
+            return await rest_of_listing(
+                call, exchange, lambda following: self._page(following, secrets), self._ways.wire
+            )
         return exchange
 
     def leave(self) -> None:
@@ -242,17 +257,16 @@ class _Lane:
 
     async def _once(self, call: Call, secrets: Mapping[str, str]) -> Exchange:
         request_id = new_request_id()
-        reply = await self._reply(self._ways.transport, _bytes_of(self._ways.transport, call, request_id))
-        return exchange_of(call, request_id, reply, secrets)
+        reply = await self._reply(self._ways.transport, self._ways.straight(call, request_id))
+        return exchange_of(call, request_id, reply, secrets, self._ways.wire)
 
     async def _troubled(self, call: Call, secrets: Mapping[str, str], trouble: Trouble) -> Exchange:
         """Send one call through the fault proxy, and learn from it what really happened."""
         request_id = new_request_id()
-        marked = _bytes_of(self._ways.detour, call, request_id, fault_header(*trouble))
-        reply = await self._reply(self._ways.detour, marked)
+        reply = await self._reply(self._ways.detour, self._ways.around(call, request_id, trouble))
         happened = await self.proxy.take(trouble.id, self._ways.transport.timeout_s)
         swallowed = happened is not None and happened.forwarded_ns is None
-        exchange = exchange_of(call, request_id, reply, secrets)
+        exchange = exchange_of(call, request_id, reply, secrets, self._ways.wire)
         return msgspec.structs.replace(exchange, fault=trouble.kind, swallowed=swallowed)
 
     async def _reply(self, way: Transport, data: bytes) -> Reply:
@@ -346,12 +360,6 @@ class _Dispatcher:
 async def _let_go_after(done: asyncio.Event, proxy: FaultProxy, trouble: Trouble) -> None:
     await done.wait()
     proxy.release(trouble.id)
-
-
-def _bytes_of(transport: Transport, call: Call, request_id: str, *more: tuple[bytes, bytes]) -> bytes:
-    request = wire.encode(call, request_id)
-    headers = [*((name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers), *more]
-    return transport.prepare(request.method, request.path, headers, request.body)
 
 
 def _failed(failure: Failure, times: Times | None, asked_ns: int) -> Reply:

@@ -12,14 +12,13 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct, structs
 
-from harness import wire
 from harness.drive.crew import Crew
 from harness.drive.faults import FaultKind, FaultProxy, fault_header
 from harness.drive.pace import Pace, room
 from harness.drive.patience import until_taken
 from harness.history import Shown
 from harness.scenario import Fault
-from harness.wire import Answer, Call, Reply, Request
+from harness.wire import ARVADOS, Answer, Call, Reply, Request, Wire
 
 _HELD_LIMIT_S = 20.0
 _PACED_HELD_LIMIT_S = 600.0  # the request may have to wait for room before
@@ -88,8 +87,9 @@ class TargetLost(Exception):
 class HttpLine:
     """Calls as HTTP requests of real processes, at the pace that the target bears."""
 
-    def __init__(self, crew: Crew, proxy: FaultProxy, pace: Pace | None = None) -> None:
+    def __init__(self, crew: Crew, proxy: FaultProxy, pace: Pace | None = None, wire: Wire = ARVADOS) -> None:
         self._crew = crew
+        self._wire = wire
         self._proxy = proxy
         self._pace = pace
         self._held: dict[str, asyncio.Event] = {}  # requests that reach the target only when there is room again
@@ -100,7 +100,9 @@ class HttpLine:
             return await self._troubled(desk, call, secrets, trouble)
         exchange = await self._one(desk, call, secrets)
         if call.op == "list":
-            return await rest_of_listing(call, exchange, lambda following: self._page(desk, following, secrets))
+            return await rest_of_listing(
+                call, exchange, lambda following: self._page(desk, following, secrets), self._wire
+            )
         return exchange
 
     async def together(self, calls: Sequence[tuple[int, Call]], secrets: Mapping[str, str]) -> list[Exchange]:
@@ -113,7 +115,9 @@ class HttpLine:
         ]
 
     async def _together(self, calls: Sequence[tuple[int, Call]], secrets: Mapping[str, str]) -> list[Exchange]:
-        encoded = [(desk, call, request_id := new_request_id(), wire.encode(call, request_id)) for desk, call in calls]
+        encoded = [
+            (desk, call, request_id := new_request_id(), self._wire.encode(call, request_id)) for desk, call in calls
+        ]
         by_desk: dict[int, list[int]] = {}
         for index, (desk, *_) in enumerate(encoded):
             by_desk.setdefault(desk, []).append(index)
@@ -127,7 +131,7 @@ class HttpLine:
             replies |= dict(zip(indices, futures, strict=True))
         done = await asyncio.gather(*(replies[index] for index in range(len(encoded))))
         return [
-            exchange_of(call, request_id, reply, secrets)
+            exchange_of(call, request_id, reply, secrets, self._wire)
             for (_, call, request_id, _), reply in zip(encoded, done, strict=True)
         ]
 
@@ -164,14 +168,14 @@ class HttpLine:
     async def _troubled(self, desk: int, call: Call, secrets: Mapping[str, str], trouble: Trouble) -> Exchange:
         """Send one call through the fault proxy, and learn from it what really happened."""
         request_id = new_request_id()
-        request = wire.encode(call, request_id)
+        request = self._wire.encode(call, request_id)
         name, value = fault_header(trouble.id, trouble.kind, trouble.delay_ms)
         marked = structs.replace(request, headers=(*request.headers, (name.decode(), value.decode())))
         async with self._kept_back(trouble):
             reply = await self._detour(desk, marked, trouble)
             happened = await self._proxy.take(trouble.id, _HELD_LIMIT_S)
         swallowed = happened is not None and happened.forwarded_ns is None
-        exchange = exchange_of(call, request_id, reply, secrets)
+        exchange = exchange_of(call, request_id, reply, secrets, self._wire)
         return structs.replace(exchange, fault=trouble.kind, swallowed=swallowed)
 
     async def _detour(self, desk: int, request: Request, trouble: Trouble) -> Reply:
@@ -231,21 +235,22 @@ class HttpLine:
     async def _once(self, desk: int, call: Call, secrets: Mapping[str, str]) -> Exchange:
         request_id = new_request_id()
         async with room(self._pace):
-            reply = await self._crew.desk(desk).send(wire.encode(call, request_id))
-        return exchange_of(call, request_id, reply, secrets)
+            reply = await self._crew.desk(desk).send(self._wire.encode(call, request_id))
+        return exchange_of(call, request_id, reply, secrets, self._wire)
 
 
-async def rest_of_listing(call: Call, first: Exchange, send: Callable[[Call], Awaitable[Exchange]]) -> Exchange:
+async def rest_of_listing(
+    call: Call, first: Exchange, send: Callable[[Call], Awaitable[Exchange]], wire: Wire = ARVADOS
+) -> Exchange:
     """One exchange from the first page's invocation to the last page's return; `send` asks for one more page."""
-    last, found = first, _found(first)
-    pages = [*found]
+    last, pages = first, [*_found(first)]
     for _ in range(_PAGES_LIMIT):
-        following = wire.next_page(call, found)
-        if following is None or last.answer.outcome != "granted":
+        following = wire.next_page(call, last.answer)
+        if following is None:
             break
         last = await send(following)
-        call, found = following, _found(last)
-        pages += found
+        call = following
+        pages += _found(last)
     else:  # too long to be read to its end: what it does not show proves nothing
         return structs.replace(last, answer=Answer(outcome="indeterminate", problem="more pages than are read"))
     if last.answer.outcome != "granted" or last is first:
@@ -282,7 +287,9 @@ def _found(exchange: Exchange) -> list[str]:
     return value.found if value is not None and isinstance(value.found, list) else []
 
 
-def exchange_of(call: Call, request_id: str, reply: Reply, secrets: Mapping[str, str]) -> Exchange:
+def exchange_of(
+    call: Call, request_id: str, reply: Reply, secrets: Mapping[str, str], wire: Wire = ARVADOS
+) -> Exchange:
     """What a reply says of its call; raises TargetLost where nobody was there to take it."""
     if reply.failure == "unreachable":
         raise TargetLost(reply.detail or "the target refused the connection")

@@ -5,15 +5,16 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from harness.wire import Reply, Request
+from harness.wire import ARVADOS, Reply, Request, Wire
 
 
 class Settings(Struct, frozen=True):
-    """What a dispatcher process needs to know once: where the target is and how long to wait."""
+    """What a process needs to know once: where the target is, how long to wait, how the API looks."""
 
     url: str
     timeout_s: float
     insecure: bool = False  # accept a TLS certificate that nobody vouches for
+    wire: Wire = ARVADOS  # for processes that encode and classify themselves
 
 
 class Send(Struct, frozen=True, tag="send"):

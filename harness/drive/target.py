@@ -12,7 +12,7 @@ from harness.drive.line import HttpLine, Line, TargetLost
 from harness.drive.messages import Settings
 from harness.drive.pace import Pace
 from harness.drive.squad import Squad
-from harness.wire import Call
+from harness.wire import ARVADOS, Call, Wire
 
 TOKEN_NAMES = ("shared", "stranger")
 
@@ -40,6 +40,7 @@ class Endpoint:
     insecure: bool = False
     disposable: bool = False  # nobody will miss the containers that a run leaves behind
     restart: Callable[[], Awaitable[None]] | None = None  # kill -9 and start again, where the harness can do that
+    wire: Wire = ARVADOS  # how its API looks
 
 
 class Target(Protocol):
@@ -64,6 +65,7 @@ class UrlTarget:
     secrets: dict[str, str] = field(repr=False)
     insecure: bool = False
     restart: Callable[[], Awaitable[None]] | None = None  # how whoever runs it kills it and starts it again
+    wire: Wire = ARVADOS
 
     @property
     def name(self) -> str:
@@ -72,7 +74,7 @@ class UrlTarget:
 
     async def open(self) -> Endpoint:
         """Nothing to start."""
-        return Endpoint(self.url.rstrip("/"), self.secrets, self.insecure, restart=self.restart)
+        return Endpoint(self.url.rstrip("/"), self.secrets, self.insecure, restart=self.restart, wire=self.wire)
 
     async def close(self) -> None:
         """Nothing to end."""
@@ -103,10 +105,10 @@ async def connected(
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(target.close)
         endpoint = await target.open()
-        settings = Settings(endpoint.url, timeout_s, endpoint.insecure)
+        settings = Settings(endpoint.url, timeout_s, endpoint.insecure, endpoint.wire)
         proxy = FaultProxy(endpoint.url, answer_limit_s=timeout_s, insecure=endpoint.insecure)
         await stack.enter_async_context(proxy)
-        line, squad = HttpLine(Crew(settings), proxy, pace), Squad(settings)
+        line, squad = HttpLine(Crew(settings), proxy, pace, endpoint.wire), Squad(settings)
         stack.callback(line.close)
         stack.callback(squad.close)
         callers = {name: await _introduce(line, endpoint, name) for name in TOKEN_NAMES if name in endpoint.secrets}

@@ -315,7 +315,8 @@ def test_every_fault_of_the_format_is_asked_of_the_proxy() -> None:
 def test_a_listing_too_long_to_be_read_to_its_end_proves_nothing() -> None:
     async def endless(call: Call) -> Exchange:
         after = (call.sent or {}).get("after_uuid", "u00000")
-        answer = Answer(outcome="granted", value=Shown(found=[f"u{int(after[1:]) + 1:05}"]))
+        uuid = f"u{int(after[1:]) + 1:05}"
+        answer = Answer(outcome="granted", value=Shown(found=[uuid]), last=uuid)
         return Exchange(answer=answer, invoke_ns=1, return_ns=2, status=200)
 
     call = Call(op="list", token="t")

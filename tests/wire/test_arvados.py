@@ -6,9 +6,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from harness.wire import Answer, Call, Reply, classify, encode, next_page
+from harness.wire import ARVADOS, Answer, Call, Reply
 
 UUID = "zzzzz-dz642-000000000000001"
+encode, classify = ARVADOS.encode, ARVADOS.classify
 
 
 def reply(status: int, body: Any = None, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
@@ -18,6 +19,11 @@ def reply(status: int, body: Any = None, headers: tuple[tuple[str, str], ...] = 
 
 def answer(status: int, body: Any = None, op: str = "lock", secrets: dict[str, str] | None = None) -> Answer:
     return classify(Call(op=op, token="t0ken", uuid=UUID), reply(status, body), secrets or {})
+
+
+def next_page(call: Call, found: list[str]) -> Call | None:
+    page = classify(call, reply(200, {"items": [{"uuid": uuid} for uuid in found]}), {})
+    return ARVADOS.next_page(call, page)
 
 
 class TestEncode:

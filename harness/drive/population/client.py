@@ -19,7 +19,6 @@ from typing import Any
 
 import msgspec
 
-from harness import wire
 from harness.drive.failures import Garbled, Lost, NotSent, Times
 from harness.drive.line import Exchange, exchange_of, new_request_id
 from harness.drive.population.choice import Population
@@ -54,6 +53,7 @@ class Site:
     ) -> None:
         self.population: Population = assignment.population
         self.transport = transport
+        self.wire = assignment.wire
         self.token_uuid = assignment.token_uuid
         self.token = assignment.secrets["shared"]
         self.names = {secret: f"{name} token" for name, secret in assignment.secrets.items()}
@@ -191,7 +191,7 @@ class Client:
         reply = await self._reply(self._site.transport.call(data, lane=self._name))
         if lost is not None:
             return self._unheard(call, as_whom, reply.invoke_ns, lost, request_id)
-        exchange = exchange_of(call, request_id, reply, self._known)
+        exchange = exchange_of(call, request_id, reply, self._known, self._site.wire)
         self.slowest_s = max(self.slowest_s * 0.95, (exchange.return_ns - exchange.invoke_ns) / 1e9)
         return self._note(call, exchange, as_whom)
 
@@ -219,7 +219,7 @@ class Client:
             self._site.later(self._arrive(data, delay - _PATIENCE_S))
             return self._unheard(call, as_whom, began_ns, "delay", request_id)
         reply = await self._reply(self._site.transport.call(data, lane=self._name))
-        exchange = exchange_of(call, request_id, reply, self._known)
+        exchange = exchange_of(call, request_id, reply, self._known, self._site.wire)
         return self._note(call, msgspec.structs.replace(exchange, invoke_ns=began_ns), as_whom | {"fault": "delay"})
 
     async def _arrive(self, data: bytes, after: float) -> None:
@@ -247,8 +247,8 @@ class Client:
         request_id = new_request_id()
         if self._site.tell_begun is not None and call.op in _CHANGING:
             self._site.tell_begun(self._operation(call, _unanswered(monotonic_ns(), request_id), as_whom))
-        request = wire.encode(call, request_id)
-        headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in request.headers]
+        request = self._site.wire.encode(call, request_id)
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
         return request_id, self._site.transport.prepare(request.method, request.path, headers, request.body)
 
     async def _reply(self, sending: Awaitable[Any]) -> Reply:

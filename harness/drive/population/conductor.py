@@ -200,6 +200,7 @@ class _Conductor:
             population=self.population,
             dispatchers=dispatchers,
             containers=list(self.made),
+            wire=endpoint.wire,
         )
         return Hand(assignment, self._receive)
 

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from harness.drive.population.choice import Population
 from harness.history import Operation
+from harness.wire import ARVADOS, Wire
 
 
 class Assignment(Struct, frozen=True):
@@ -21,6 +22,7 @@ class Assignment(Struct, frozen=True):
     population: Population
     dispatchers: dict[int, int]  # number of a dispatcher -> its incarnation; above 1 it is a restarted one
     containers: list[str]  # made so far
+    wire: Wire = ARVADOS
 
     def __repr__(self) -> str:
         return f"Assignment({len(self.dispatchers)} dispatchers)"
