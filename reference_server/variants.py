@@ -9,17 +9,19 @@ from msgspec.structs import replace
 
 from reference_server.departures import Catalogue
 from reference_server.objects import Container, container_record
-from reference_server.places import Answer, Handle, Show
+from reference_server.places import Answer, Find, Handle, Show
 from reference_server.places import Change as ChangePlace
+from reference_server.query import Page, Query
 from reference_server.rules import FOREIGN, HELD, Call, Change, Decision, Refusal, Rule, locked, refused, unlocked
 from reference_server.stores import Store
 from reference_server.updates import changed
-from reference_server.wire import Request, Response
+from reference_server.wire import Request, Response, error_response
 
 VARIANTS = Catalogue("variant")
 variant = VARIANTS.add
 
 SLOWNESS_S = 0.02
+MOST_LISTED = 3
 
 
 @variant("unlock", "UNLOCK-5", seen="Arvados until 2019-06")
@@ -181,3 +183,26 @@ def chunked(_: Handle) -> Handle:
         return response
 
     return handle
+
+
+@variant("handle", "LIVE-1", "arvados")
+def turns_away(_: Handle) -> Handle:
+    """Every tenth call is turned away by 429, before anything is done about it."""
+    calls = iter(range(10**12))
+
+    async def handle(request: Request, answer: Answer) -> Response:
+        if next(calls) % 10 == 9:
+            return error_response(429, ("Too many requests",), request.request_id)
+        return await answer(request)
+
+    return handle
+
+
+@variant("find", "LIST-1", "arvados")
+def short_pages(faithful: Find) -> Find:
+    """A list answers three at a time at most, whatever limit was asked for."""
+
+    async def find(store: Store, query: Query) -> Page:
+        return await faithful(store, replace(query, limit=min(query.limit, MOST_LISTED)))
+
+    return find

@@ -98,21 +98,23 @@ class HttpLine:
         """Send one call; a listing goes on until its last page."""
         if trouble is not None:
             return await self._troubled(desk, call, secrets, trouble)
-        exchange = await self._one(desk, call, secrets)
-        if call.op == "list":
-            return await rest_of_listing(
-                call, exchange, lambda following: self._page(desk, following, secrets), self._wire
-            )
-        return exchange
+        return await self._to_its_end(desk, call, secrets, await self._once(desk, call, secrets))
 
     async def together(self, calls: Sequence[tuple[int, Call]], secrets: Mapping[str, str]) -> list[Exchange]:
         """Arm every process, then release all at one moment of the common clock; whoever is turned away comes later."""
         async with room(self._pace, len(calls)):
             exchanges = await self._together(calls, secrets)
         return [
-            await until_taken(partial(self._once, desk, call, secrets), exchange)
+            await self._to_its_end(desk, call, secrets, exchange)
             for (desk, call), exchange in zip(calls, exchanges, strict=True)
         ]
+
+    async def _to_its_end(self, desk: int, call: Call, secrets: Mapping[str, str], first: Exchange) -> Exchange:
+        """What a call comes to after its first answer: sent again if it was turned away, a listing read on."""
+        exchange = await until_taken(partial(self._once, desk, call, secrets), first)
+        if call.op == "list":
+            return await rest_of_listing(call, exchange, lambda following: self._page(desk, following, secrets))
+        return exchange
 
     async def _together(self, calls: Sequence[tuple[int, Call]], secrets: Mapping[str, str]) -> list[Exchange]:
         encoded = [

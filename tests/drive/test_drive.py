@@ -43,11 +43,13 @@ def shipped_scenario(name: str) -> Scenario:
 Spoil = Callable[[OpenTarget], Awaitable[Any]]
 
 
-def played(what: Scenario, folder: Path, *, keep: bool = False, spoil: Spoil | None = None) -> tuple[Driven, History]:
+def played(
+    what: Scenario, folder: Path, *server: str, keep: bool = False, spoil: Spoil | None = None
+) -> tuple[Driven, History]:
     """Drive a scenario against a fresh reference server; `spoil` may do something to the target first."""
 
     async def work() -> Driven:
-        async with connected(ReferenceTarget(), timeout_s=20) as target:
+        async with connected(ReferenceTarget(server), timeout_s=20) as target:
             if spoil is not None:
                 await spoil(target)
             return await drive(make_plan(what, seed=1), target, DriveOptions(keep=keep), folder / "h.jsonl")
@@ -130,6 +132,28 @@ outcome: {always: {dead: not live(A.token)}}
     assert by_step["a_unlock"].outcome == "granted"
     probe = next(one for one in history.operations if one.op == "use")
     assert (probe.phase, probe.token, probe.outcome) == ("probe", "A.token", "unauthenticated")
+
+
+def test_listings_that_go_out_with_others_are_read_to_their_end(tmp_path: Path) -> None:
+    what = scenario(
+        """
+sessions:
+  A:
+    - {id: a_list, list: {state: Queued}}
+  B:
+    - {id: b_list, list: {state: Queued}}
+schedule: {order: [[a_list, b_list]]}
+outcome: {always: {there: "lists(a_list, c1) and lists(b_list, c5)"}}
+""",
+        HEAD.replace("c1: Queued", "c1: Queued, c2: Queued, c3: Queued, c4: Queued, c5: Queued").replace(
+            "A: shared", "A: shared, B: shared"
+        ),
+    )
+    _, history = played(what, tmp_path, "--variant", "short_pages")
+    for run in range(5):
+        created = {one.uuid for one in history.operations if one.op == "create" and one.run == run}
+        listed = [one for one in steps(history) if one.op == "list" and one.run == run]
+        assert [set(one.value.found or []) for one in listed if one.value is not None] == [created, created]
 
 
 def test_listings_are_cut_to_the_containers_of_the_run(tmp_path: Path) -> None:
