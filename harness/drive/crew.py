@@ -70,23 +70,19 @@ class Desk:
         return self.pid
 
     def kill(self) -> None:
-        """kill -9; every reply that is still awaited becomes a reset."""
-        if self.process.is_alive():
-            os.kill(self.pid, signal.SIGKILL)
-        self.close()
-
-    def close(self) -> None:
-        """End the process by closing its line, then make sure."""
+        """kill -9, which loses only what a real dispatcher would lose; every reply that is still awaited is a fault."""
         if not self._open:
             return
         self._open = False
         self._loop.remove_reader(self._connection.fileno())
         self._connection.close()
         self._lose(None)
+        self.process.kill()
+
+    def close(self) -> None:
+        """Kill it and see it end."""
+        self.kill()
         self.process.join(2)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join(2)
 
     def _expect(self, number: int) -> asyncio.Future[Any]:
         self._waiting[number] = self._loop.create_future()
@@ -149,10 +145,12 @@ class Crew:
         """kill -9 the process of a desk; the next use starts a new one."""
         desk = self._desks.pop(number, None)
         if desk is not None:
-            desk.kill()
+            desk.close()
 
     def close(self) -> None:
         """End every process."""
+        for desk in self._desks.values():
+            desk.kill()
         for desk in self._desks.values():
             desk.close()
         self._desks.clear()

@@ -1,10 +1,12 @@
 """Drive one plan against an open target: every run in turn, every operation on disk before anything is judged."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from harness.history import Header, HistoryWriter
 from harness.plan import Plan, replay_text
 
 _TIDY_LIMIT_S = 5.0
+_FIRST_OF_A_BUDGET = 3  # rounds of a race, before it is known how long one takes
 _MOST_STALLED = 3  # of one scenario: what a deadlock does is known by then, and each costs the whole time limit
 
 
@@ -34,6 +37,7 @@ class DriveOptions:
     max_dispatch_attempts: int | None = None
     keep: bool = False  # leave the run's containers as they are
     budget_s: float | None = None  # stop starting new runs after so long
+    cut_off_s: float | None = None  # cut off what is under way after so long
     release: ReleaseChoice = "auto"  # of races
     settings: dict[str, Any] | None = None
 
@@ -45,6 +49,7 @@ class Driven:
     path: Path
     runs: int = 0
     lost: str | None = None  # the target went away in the middle
+    cut_off: bool = False  # time was up in the middle
 
 
 async def drive(
@@ -62,13 +67,18 @@ async def drive(
         driving = _Driving(plan, target, options, Driven(path), writer, after_run)
         ensemble = Ensemble(plan.scenario, target, vault)
         try:
-            if plan.race_runs:
-                assert target.squad is not None  # a target without fleet processes is never given a race
-                await _play_races(driving, Races(plan, target, ensemble, vault, target.squad))
-            else:
-                await _play_orders(driving, ensemble)
+            async with asyncio.timeout(options.cut_off_s) as limit:
+                if plan.race_runs:
+                    assert target.squad is not None  # a target without fleet processes is never given a race
+                    await _play_races(driving, Races(plan, target, ensemble, vault, target.squad))
+                else:
+                    await _play_orders(driving, ensemble)
         except TargetLost as lost:
             driving.driven.lost = str(lost)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            driving.driven.cut_off = True
     return driving.driven
 
 
@@ -82,8 +92,11 @@ class _Driving:
     driven: Driven
     writer: HistoryWriter
     after_run: Callable[[int], None]
-    begun_ns: int = field(default_factory=time.monotonic_ns)
+    begun_ns: int = field(init=False)
     stalled: int = 0  # runs in which a call that nobody disturbed was never answered
+
+    def __post_init__(self) -> None:
+        self.begun_ns = time.monotonic_ns()
 
     @property
     def keep(self) -> bool:
@@ -95,14 +108,34 @@ class _Driving:
         if self.stalled >= _MOST_STALLED:
             return True
         budget_s = self.options.budget_s
-        spent_s = (time.monotonic_ns() - self.begun_ns) / 1e9
-        return budget_s is not None and self.driven.runs > 0 and spent_s > budget_s
+        return budget_s is not None and self.driven.runs > 0 and self._spent_s() >= budget_s
+
+    def fitting(self, runs: int) -> int:
+        """How many of so many runs in a row the budget allows: at first a few, then by the time that those took."""
+        budget_s, done = self.options.budget_s, self.driven.runs
+        if budget_s is None:
+            return runs
+        if done == 0:
+            return min(runs, _FIRST_OF_A_BUDGET)
+        return max(1, min(runs, int((budget_s - self._spent_s()) * done / max(self._spent_s(), 1e-9))))
+
+    def _spent_s(self) -> float:
+        return (time.monotonic_ns() - self.begun_ns) / 1e9
 
     def write(self, stage: Stage) -> None:
         """Put on disk what happened in a run."""
         for operation in stage.operations:
             self.writer.add(operation)
         self.stalled += any(one.problem == "timeout" and one.fault is None for one in stage.operations)
+
+    async def tidy(self, work: Callable[[], Awaitable[None]], stages: Sequence[Stage]) -> None:
+        """Tidy up after what was cut off, as far as that is possible in a short time."""
+        if self.keep:
+            return
+        requests, pace = sum(len(stage.uuids) for stage in stages), self.target.pace
+        limit_s = _TIDY_LIMIT_S + (2 * requests / pace.per_second if pace else 0)
+        with contextlib.suppress(TimeoutError, TargetLost):
+            await asyncio.wait_for(work(), limit_s)
 
     def count(self, run: int) -> None:
         """One run is over."""
@@ -122,8 +155,7 @@ async def _play_orders(driving: _Driving, ensemble: Ensemble) -> None:
             raise
         except asyncio.CancelledError:
             stage.cut_off()
-            if not driving.keep:
-                await asyncio.wait_for(tidy_up(stage, driving.target.line), _TIDY_LIMIT_S)
+            await driving.tidy(partial(tidy_up, stage, driving.target.line), [stage])
             raise
         finally:
             driving.write(stage)
@@ -132,7 +164,7 @@ async def _play_orders(driving: _Driving, ensemble: Ensemble) -> None:
 
 async def _play_races(driving: _Driving, races: Races) -> None:
     await races.muster(driving.options.release)
-    for runs in races.batches():
+    for runs in races.batches(driving.fitting):
         if driving.over():
             return
         stages: list[Stage] = []
@@ -145,8 +177,7 @@ async def _play_races(driving: _Driving, races: Races) -> None:
         except asyncio.CancelledError:
             for stage in stages:
                 stage.cut_off()
-            if not driving.keep:
-                await asyncio.wait_for(races.tidy(stages), _TIDY_LIMIT_S)
+            await driving.tidy(partial(races.tidy, stages), stages)
             raise
         finally:
             for stage in stages:

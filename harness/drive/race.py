@@ -8,7 +8,7 @@ import asyncio
 import heapq
 import time
 from collections import Counter
-from collections.abc import Awaitable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Sequence
 from statistics import median
 from typing import TypeVar
 
@@ -80,13 +80,14 @@ class Races:
             release = "burst"  # to measure takes hundreds of requests
         self._kind = await self._squad.release(release, len(self._members), secrets_of["shared"])
 
-    def batches(self) -> Iterator[range]:
-        """The run numbers of the plan, in batches."""
+    def batches(self, fitting: Callable[[int], int] = lambda runs: runs) -> Iterator[range]:
+        """The run numbers of the plan, in batches; `fitting` says how many of so many there is time for."""
         steps = sum(len(leg) for member in self._members for leg in member.legs)
         size = max(1, min(_BATCH, _BATCH_OPERATIONS // max(1, steps)))
         begin = 0
         while begin < self._plan.race_runs:
-            end = min(self._plan.race_runs, begin + (min(size, FIRST_BATCH) if begin == 0 else size))
+            wanted = min(size, FIRST_BATCH) if begin == 0 else size
+            end = min(self._plan.race_runs, begin + fitting(wanted))
             yield range(begin, end)
             begin = end
 

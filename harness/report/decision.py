@@ -73,15 +73,19 @@ def exit_code(result: RunResult) -> int:
         return INTERRUPTED
     if result.fault is not None:
         return FAULT
-    return worst_exit([one.label for one in result.results], unreachable=result.unreachable is not None)
+    labels = [one.label for one in result.results]
+    return worst_exit(labels, unreachable=result.unreachable is not None, unplayed=bool(result.not_begun))
 
 
-def worst_exit(labels: Collection[Label], *, unreachable: bool = False) -> int:
-    """The exit code of scenarios or histories that were judged; `unreachable` where a target could not be used."""
+def worst_exit(labels: Collection[Label], *, unreachable: bool = False, unplayed: bool = False) -> int:
+    """The exit code of scenarios or histories that were judged.
+
+    `unreachable` where a target could not be used, `unplayed` where the budget left no time for some.
+    """
     if "violation" in labels:
         return VIOLATION
     if unreachable:
         return UNREACHABLE
-    if "inconclusive" in labels:
+    if "inconclusive" in labels or unplayed:
         return INCONCLUSIVE
     return CONFORMS if labels else NOTHING_SELECTED

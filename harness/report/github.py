@@ -12,6 +12,7 @@ from harness.report.summary import (
     failures,
     families,
     known_races,
+    not_begun,
     reasons,
     replay_command,
     requirements_of,
@@ -98,7 +99,9 @@ def _head(run: RunResult) -> str:
         f"{said}. {runs:,} runs, {requests:,} requests, {run.seconds:.1f} s, level {run.level}, seed {run.seed}.",
         "",
     ]
-    for text in (run.unreachable, run.fault, "interrupted: the rest was not tried" if run.interrupted else None):
+    interrupted = "interrupted: the rest was not tried" if run.interrupted else None
+    unplayed = f"not begun: {not_begun(run)}" if run.not_begun else None
+    for text in (run.unreachable, run.fault, interrupted, unplayed):
         if text:
             lines += [f"> {markdown_cell(text)}", ""]
     return "\n".join(lines) + "\n"

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from harness.report.describe import harmless, shortened
 from harness.report.result import RunResult, ScenarioResult
-from harness.report.summary import failures, known_races, reasons, replay_command
+from harness.report.summary import failures, known_races, not_begun, reasons, replay_command
 from harness.report.terminal import Look, failure, summary
 
 MOST_TEXT = 20_000
@@ -87,6 +87,7 @@ def _ends(run: RunResult) -> list[Case]:
     """What ended the run, as an error each."""
     said = {"target unreachable": run.unreachable, "fault of the harness": run.fault}
     said["interrupted"] = "the rest was not tried" if run.interrupted else None
+    said["not begun"] = not_begun(run)
     if not run.results and not any(said.values()):
         said["nothing selected"] = "no scenario was run"
     cases = []

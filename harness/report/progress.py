@@ -19,6 +19,9 @@ Detail = Literal["quiet", "normal", "verbose"]
 """quiet: only what did not conform; normal: a line per scenario file; verbose: a line per instance."""
 
 
+_MOST_NAMED = 2  # of the scenarios that run now
+
+
 class Progress:
     """Prints as results come in; use as a context manager, so that what was finished is told on any end.
 
@@ -31,6 +34,7 @@ class Progress:
         self._detail = detail
         self._open = Counter(scenario.family for scenario in scenarios)
         self._done: dict[str, list[ScenarioResult]] = {}
+        self._now: dict[str, str] = {}  # scenario that runs now -> how far it has come
         self._bar: Bar | None = None
         if stream.isatty() and detail != "quiet":
             columns = [SpinnerColumn(), BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}")]
@@ -44,7 +48,7 @@ class Progress:
             self._task = self._bar.add_task("", total=len(scenarios))
 
     def at(self, scenario: Scenario, runs: int, of: int, overlapped: int | None = None, violations: int = 0) -> None:
-        """Say how far the scenario that runs now has come; shown on a terminal only."""
+        """Say how far a scenario that runs now has come; shown on a terminal only."""
         if self._bar is None:
             return
         parts = [scenario.name, f"run {runs} of {of}"]
@@ -52,13 +56,17 @@ class Progress:
             parts.append(f"{overlapped} overlapped")
         if violations:
             parts.append(f"{violations} violations")
-        self._bar.update(self._task, description=", ".join(parts))
+        self._now[scenario.name] = ", ".join(parts)
+        first = list(self._now.values())[:_MOST_NAMED]
+        more = [f"and {len(self._now) - len(first)} more"] if len(first) < len(self._now) else []
+        self._bar.update(self._task, description="; ".join([*first, *more]))
 
     def finished(self, result: ScenarioResult) -> None:
         """Take one judged instance in, and print its file's line if it was the last one of it."""
         family = result.scenario.family
         self._done.setdefault(family, []).append(result)
         self._open[family] -= 1
+        self._now.pop(result.scenario.name, None)
         if self._bar is not None:
             self._bar.advance(self._task)
         if self._detail == "verbose":

@@ -181,6 +181,9 @@ def _aim(run: RunResult) -> list[str]:
         words += ["--token-file", str(settings["token_file"])]
     if settings.get("insecure"):
         words.append("--insecure")
+    for option in ("max_rps", "cluster"):
+        if settings.get(option):
+            words += [f"--{option.replace('_', '-')}", str(settings[option])]
     return words
 
 
@@ -206,12 +209,17 @@ def left_out(run: RunResult) -> list[str]:
     for text in run.skipped:
         name, _, reason = text.partition(": ")
         by_reason.setdefault(harmless(reason), []).append(harmless(name))
-    texts = []
-    for reason, names in by_reason.items():
-        families_of = list(dict.fromkeys(name.partition("[")[0] for name in names))
-        more = f" and {len(families_of) - 3} more" if len(families_of) > 3 else ""
-        texts.append(f"{', '.join(families_of[:3])}{more}: {reason}")
-    return texts
+    return [f"{_families_of(names)}: {reason}" for reason, names in by_reason.items()]
+
+
+def not_begun(run: RunResult) -> str | None:
+    """Scenarios for which the budget left no time, or None: "stolen_lock, two_lockers: the budget was spent before"."""
+    return f"{_families_of(map(harmless, run.not_begun))}: the budget was spent before" if run.not_begun else None
+
+
+def _families_of(names: Iterable[str]) -> str:
+    found = list(dict.fromkeys(name.partition("[")[0] for name in names))
+    return f"{', '.join(found[:3])} and {len(found) - 3} more" if len(found) > 3 else ", ".join(found)
 
 
 def counted(number: int, noun: str) -> str:

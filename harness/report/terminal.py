@@ -34,6 +34,7 @@ from harness.report.summary import (
     known_races,
     left_out,
     next_commands,
+    not_begun,
     reasons,
     relative,
     replay_command,
@@ -302,6 +303,8 @@ def _explained(name: str, some: Sequence[ScenarioResult], most: int = 3) -> Iter
 
 
 def _ends(run: RunResult, html: Path | None) -> Iterable[tuple[str, RenderableType]]:
+    if text := not_begun(run):
+        yield "not begun", Text(text, STYLES["inconclusive"])
     if run.not_exercised:
         yield "not exercised", f"{', '.join(run.not_exercised)}: nothing that was run could judge this"
     for place, text in enumerate(left_out(run)[:4]):

@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,14 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.drive.drive import DriveOptions, drive
-from harness.drive.faults import FaultProxy
 from harness.drive.pace import Pace, absence_ns, room_at
 from harness.drive.roster import most_requests, roster
-from harness.drive.served import ReferenceTarget
-from harness.drive.target import UrlTarget, connected
+from harness.drive.target import connected
 from harness.history import read_history
 from harness.plan import make_plan
 from harness.scenario import Scenario, load_text
+from tests.drive.watched import watched
 
 SECOND = 1_000_000_000
 
@@ -217,18 +216,6 @@ def scenario(rest: str) -> Scenario:
     return load_text(HEAD.lstrip() + rest.lstrip("\n"), Path("tried.race.yaml"))[0]
 
 
-class Watched(FaultProxy):
-    """Passes everything on, and notes when it came."""
-
-    def __init__(self, target: str, came: list[int], now: Callable[[], int]) -> None:
-        super().__init__(target)
-        self._came, self._now = came, now
-
-    async def _serve(self, request: Any, lane: int, client: Any) -> bool:
-        self._came.append(self._now())
-        return await super()._serve(request, lane, client)
-
-
 def test_most_requests_of_a_round() -> None:
     assert most_requests(roster(scenario(HERD))) == 9
 
@@ -246,17 +233,10 @@ def test_a_server_sees_no_more_than_that_in_any_second(rest: str, per_second: in
         await asyncio.sleep(seconds / 4)
 
     async def work() -> None:
-        reference = ReferenceTarget()
-        try:
-            endpoint = await reference.open()
-            async with Watched(endpoint.url, came, now) as watched:
-                target = UrlTarget(watched.url, {"shared": endpoint.secrets["shared"]})
-                async with connected(target, 20, Pace(per_second, now, sleep)) as opened:
-                    plan = make_plan(scenario(rest), seed=1, runs=2 if rest == HERD else 1)
-                    driven = await drive(plan, opened, DriveOptions(), tmp_path / "h.jsonl")
-                    assert (driven.runs, driven.lost) == (plan.runs, None)
-        finally:
-            await reference.close()
+        async with watched(came, now) as target, connected(target, 20, Pace(per_second, now, sleep)) as opened:
+            plan = make_plan(scenario(rest), seed=1, runs=2 if rest == HERD else 1)
+            driven = await drive(plan, opened, DriveOptions(), tmp_path / "h.jsonl")
+            assert (driven.runs, driven.lost) == (plan.runs, None)
 
     asyncio.run(work())
     history = read_history(tmp_path / "h.jsonl")

@@ -69,18 +69,19 @@ LABELS = tuple(chain.from_iterable(combinations(get_args(Label), size) for size 
 @pytest.mark.parametrize("labels", LABELS, ids=lambda labels: "+".join(labels) or "nothing")
 def test_exit_code(labels: tuple[Label, ...]) -> None:
     results = [result(label) for label in labels]
-    for interrupted, fault, unreachable in product((False, True), repeat=3):
+    for interrupted, fault, unreachable, unplayed in product((False, True), repeat=4):
         run = RunResult("reference", "must", 1, "2026-01-01T00:00:00+00:00")
         run.results = results
         run.interrupted = interrupted
         run.fault = "a fault" if fault else None
         run.unreachable = "refused" if unreachable else None
+        run.not_begun = ["stolen_lock"] if unplayed else []
         by_precedence = [
             (interrupted, 130),
             (fault, 70),
             ("violation" in labels, 1),
             (unreachable, 4),
-            ("inconclusive" in labels, 3),
+            ("inconclusive" in labels or unplayed, 3),
             (bool(labels), 0),
             (True, 5),
         ]

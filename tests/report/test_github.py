@@ -73,8 +73,10 @@ def test_the_job_summary_has_what_a_reviewer_needs():
 
 def test_the_head_of_a_summary_never_calls_an_unjudged_server_conforming():
     assert "conforms\n" in job_summary(run_of(*table(1))).splitlines(keepends=True)[0]
-    for run in (run_of(unsure()), run_of(*table(1), unreachable="refused"), run_of(), run_of(interrupted=True)):
+    short = run_of(*table(1), not_begun=["two_lockers"])
+    for run in (run_of(unsure()), run_of(*table(1), unreachable="refused"), run_of(), run_of(interrupted=True), short):
         assert "is not judged" in job_summary(run).splitlines()[0]
+    assert "> not begun: two\\_lockers: the budget was spent before" in job_summary(short)
 
 
 def test_markdown_in_an_answer_stays_text():

@@ -75,6 +75,7 @@ def test_a_baseline_entry_that_passes_is_a_failure():
         ({"unreachable": "connection refused"}, "target unreachable"),
         ({"fault": "a worker died"}, "fault of the harness"),
         ({"interrupted": True}, "interrupted"),
+        ({"not_begun": ["two_lockers"]}, "not begun"),
         ({}, "nothing selected"),
     ],
 )

@@ -52,13 +52,30 @@ def test_verbose_tells_every_instance_once():
     assert [line.split()[2] for line in text.splitlines()] == ["transition_table[a]", "transition_table[b]"]
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_sees_how_far_each_of_several_is(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    rows = [result("conforms", scenario(name)) for name in ("one", "two")]
+    with Progress(stream, [row.scenario for row in rows]) as progress:
+        progress.at(rows[0].scenario, 1, 9)
+        progress.at(rows[1].scenario, 2, 9)
+        progress._bar.refresh()
+        assert "one, run 1 of 9; two, run 2 of 9" in stream.getvalue()
+        progress.at(scenario("three"), 1, 9)
+        assert progress._bar.tasks[0].description == "one, run 1 of 9; two, run 2 of 9; and 1 more"
+        progress.finished(rows[0])
+        progress.finished(result("conforms", scenario("three")))
+        progress.at(rows[1].scenario, 3, 9)
+        assert progress._bar.tasks[0].description == "two, run 3 of 9"
+
+
 def test_a_terminal_sees_how_far_it_is(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
-
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
     text = told([*table(2), violated()], stream=Terminal())
     assert "run 1 of 200, 1 overlapped" in text
     assert "time left" in text

@@ -169,6 +169,7 @@ def test_the_summary_of_a_clean_run_names_no_violation():
         ({"unreachable": "connection refused"}, "connection refused"),
         ({"fault": "a worker died"}, "a worker died"),
         ({"interrupted": True}, "the rest was not tried"),
+        ({"not_begun": ["a[1]", "a[2]", "b", "c", "d"]}, "a, b, c and 1 more: the budget was spent before"),
         ({"skipped": ["durable[a]: no restart", "durable[b]: no restart", "x: y"]}, "durable: no restart"),
     ],
 )
