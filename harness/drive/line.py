@@ -113,7 +113,7 @@ class HttpLine:
         """What a call comes to after its first answer: sent again if it was turned away, a listing read on."""
         exchange = await until_taken(partial(self._once, desk, call, secrets), first)
         if call.op == "list":
-            return await rest_of_listing(call, exchange, lambda following: self._page(desk, following, secrets))
+            return await rest_of_listing(call, exchange, lambda page: self._page(desk, page, secrets), self._wire)
         return exchange
 
     async def _together(self, calls: Sequence[tuple[int, Call]], secrets: Mapping[str, str]) -> list[Exchange]:
