@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.explore.asgi import STRATEGIES, AsgiRun, search_interleavings
-from harness.explore.asgi_line import load_app
+from harness.explore.asgi_app import load_app
 from harness.explore.counterexample import programs_text
 from harness.explore.programs import (
     API_OF_9898,

@@ -11,7 +11,7 @@ import pytest
 
 from harness.cli.options import TargetChoice, make_target
 from harness.contract import Level, covers
-from harness.drive.target import OpenTarget, TargetRefused, connected
+from harness.drive.target import OpenTarget, TargetRefused
 from harness.plan import Plan, make_plan
 from harness.pytest_plugin import NotConforming
 from harness.report.decision import exit_code
@@ -19,7 +19,7 @@ from harness.report.files import claim
 from harness.report.result import RunResult, ScenarioResult
 from harness.report.summary import reasons
 from harness.report.terminal import Look, failure_report
-from harness.run import RunOptions, left_out, run_one
+from harness.run import RunOptions, left_out, opened_target, run_one
 from harness.scenario import Scenario
 
 
@@ -53,15 +53,7 @@ class Bench:
         if reason := left_out(scenario, opened, self._level):
             pytest.skip(reason)
         plan = make_plan(scenario, self._option("seed"), self._option("runs"))
-        options = RunOptions(
-            level=self._level,
-            seed=self._option("seed"),
-            timeout_s=self._option("timeout"),
-            known=self._option("known"),
-            max_dispatch_attempts=self._option("max-dispatch-attempts"),
-            out=self._out,
-        )
-        one, lost = self._runner.run(run_one(plan, opened, options, None, _Unwatched()))
+        one, lost = self._runner.run(run_one(plan, opened, self._options(), None, _Unwatched()))
         self._tell(one, opened, lost)
 
     def close(self) -> None:
@@ -76,12 +68,22 @@ class Bench:
         if self._opened is None:
             target = make_target(self._choice())
             try:
-                entering = self._stack.enter_async_context(connected(target, self._option("timeout")))
+                entering = self._stack.enter_async_context(opened_target(target, self._options()))
                 self._opened = self._runner.run(entering)
             except TargetRefused as refused:
                 self._refused = str(refused)
                 raise NotConforming(self._refused) from None
         return self._opened
+
+    def _options(self) -> RunOptions:
+        return RunOptions(
+            level=self._level,
+            seed=self._option("seed"),
+            timeout_s=self._option("timeout"),
+            known=self._option("known"),
+            max_dispatch_attempts=self._option("max-dispatch-attempts"),
+            out=self._out,
+        )
 
     def _choice(self) -> TargetChoice:
         return TargetChoice(
@@ -94,6 +96,7 @@ class Bench:
             start=self._option("start"),
             ready=self._option("ready"),
             max_dispatch_attempts=self._option("max-dispatch-attempts"),
+            out=self._out,
         )
 
     def _tell(self, one: ScenarioResult, opened: OpenTarget, lost: str | None) -> None:

@@ -18,6 +18,7 @@ from harness.drive.line import TargetLost
 from harness.drive.release import ReleaseChoice
 from harness.drive.served import CommandTarget, log_end
 from harness.drive.target import TOKEN_NAMES, OpenTarget, Target, TargetRefused, connected
+from harness.explore.asgi_target import AsgiTarget
 from harness.explore.model_line import ModelTarget, open_model
 from harness.history import History, Operation, exclusion, race_figures, read_history
 from harness.model import Rules
@@ -74,14 +75,15 @@ async def run(plans: Sequence[Plan], target: Target, options: RunOptions, watche
     )
     began = time.monotonic()
     try:
-        async with _opened(target, options) as opened:
+        async with opened_target(target, options) as opened:
             chosen = _chosen(plans, opened, options.level, result.skipped)
             watcher.started(chosen)
             await _run_each(chosen, opened, options, result, watcher)
     except TargetRefused as refused:
         result.unreachable = str(refused)
     except TargetLost as lost:
-        words = f"; the end of its log:\n{log_end(target.log)}" if isinstance(target, CommandTarget) else ""
+        log = target.log if isinstance(target, CommandTarget | AsgiTarget) else None
+        words = f"; the end of its log:\n{log_end(log)}" if log is not None and log.exists() else ""
         result.unreachable = f"{lost}{words}"
     except HarnessFault as fault:
         result.fault = str(fault)
@@ -93,10 +95,16 @@ async def run(plans: Sequence[Plan], target: Target, options: RunOptions, watche
 
 
 @contextlib.asynccontextmanager
-async def _opened(target: Target, options: RunOptions) -> AsyncIterator[OpenTarget]:
-    """A target that answers; the model needs nobody to connect to."""
+async def opened_target(target: Target, options: RunOptions) -> AsyncIterator[OpenTarget]:
+    """A target that answers; there is nobody to connect to where it is in this process. Raises TargetRefused."""
     if isinstance(target, ModelTarget):
         yield open_model(Rules(options.level, options.max_dispatch_attempts))
+        return
+    if isinstance(target, AsgiTarget):
+        try:
+            yield await target.connect(options.timeout_s, options.seed)
+        finally:
+            await target.close()
         return
     async with connected(target, options.timeout_s) as opened:
         yield opened
@@ -121,7 +129,8 @@ def left_out(scenario: Scenario, opened: OpenTarget, level: Level) -> str | None
     if missing:
         return f"it needs the {missing[0]} token"
     if opened.squad is None and scenario.schedule.kind == "race":
-        return "a race needs a target over HTTP"
+        here = "; `lockrace explore` interleaves it here" if opened.name.startswith("asgi:") else ""
+        return f"a race needs a target over HTTP{here}"
     if opened.endpoint.restart is None and any(step.verb == "restart" for step in scenario.steps().values()):
         return "this run cannot restart the server (--start, --restart-command)"
     return None

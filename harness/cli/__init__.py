@@ -2,9 +2,12 @@
 
 import difflib
 import importlib
+import os
 import sys
+import threading
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -88,4 +91,13 @@ def main() -> None:
         traceback.print_exc()
         sys.stderr.write("This is a fault of lockrace itself: please report it with the lines above.\n")
         code = 70
-    sys.exit(code if isinstance(code, int) else 0)
+    _leave(code if isinstance(code, int) else 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End with an exit code; a thread that an application left here, and that never ends, does not keep us."""
+    if threading.active_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

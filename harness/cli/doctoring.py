@@ -17,8 +17,9 @@ from harness.drive.line import TargetLost
 from harness.drive.provision import provision, tidy_up
 from harness.drive.secrets import Vault
 from harness.drive.stage import Stage
-from harness.drive.target import OpenTarget, TargetRefused, connected
+from harness.drive.target import OpenTarget, Target, TargetRefused
 from harness.report.decision import CONFORMS, FAULT, UNREACHABLE
+from harness.run import RunOptions, opened_target
 from harness.scenario import load, shipped
 
 _FEW_CORES = 2
@@ -34,7 +35,7 @@ def examine(chosen: dict[str, Any]) -> int:
     _say(resolution_ns <= 1000, f"the monotonic clock counts in steps of {resolution_ns:.0f} ns")
     target = make_target(target_choice(chosen))
     try:
-        return asyncio.run(_visit(target, chosen["timeout_s"]))
+        return asyncio.run(_visit(target, RunOptions(level=chosen["level"], timeout_s=chosen["timeout_s"])))
     except (TargetRefused, TargetLost) as error:
         _say(False, str(error))
         return UNREACHABLE
@@ -43,9 +44,9 @@ def examine(chosen: dict[str, Any]) -> int:
         return FAULT
 
 
-async def _visit(target: Any, timeout_s: float) -> int:
+async def _visit(target: Target, options: RunOptions) -> int:
     began = time.monotonic()
-    async with connected(target, timeout_s) as opened:
+    async with opened_target(target, options) as opened:
         _say(True, f"{opened.name} answers at {opened.endpoint.url} ({time.monotonic() - began:.1f} s)")
         for name, caller in opened.callers.items():
             _say(True, f"the {name} token is accepted: {caller.uuid}")

@@ -1,8 +1,6 @@
 """What `lockrace explore` does with a scenario: on the model, on a server over HTTP, on one in this process."""
 
 import asyncio
-import os
-import secrets
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -12,14 +10,14 @@ from typing import Any
 import click
 
 from harness.cli.exploring import dropped_rules, parse_calls, save
-from harness.cli.options import make_target, near, read_token_file
+from harness.cli.options import application_tokens, make_target, near
 from harness.cli.running import seconds, target_choice
 from harness.contract import Level
 from harness.drive.crew import HarnessFault
 from harness.drive.line import TargetLost
 from harness.drive.target import OpenTarget, TargetRefused, connected
 from harness.explore.asgi import STRATEGIES, AsgiRun, AsgiSearch, replay, search_interleavings, smallest_race
-from harness.explore.asgi_line import BadAppError, load_app
+from harness.explore.asgi_app import BadAppError, load_app
 from harness.explore.counterexample import programs_text
 from harness.explore.model_line import open_model
 from harness.explore.orders import OrderSearch, search_orders
@@ -169,7 +167,8 @@ def _explore_asgi(scenario: Scenario, spec: str, chosen: dict[str, Any]) -> int:
     strategy = chosen["strategy"]
     if strategy is not None and strategy not in STRATEGIES:
         raise click.UsageError(f"no strategy {strategy[:40]!r}; want one of {', '.join(STRATEGIES)}")
-    make_app, tokens = load_app(spec), _asgi_tokens(chosen)
+    tokens, _ = application_tokens(target_choice(chosen))  # first, since the application may want them on import
+    make_app = load_app(spec)
     progress = _on_terminal(_asgi_progress)
 
     def make_run(one: Scenario) -> AsgiRun:
@@ -225,17 +224,6 @@ def _replay_asgi(run: AsgiRun, text: str) -> int:
         raise click.UsageError(f"--replay {text[:40]!r}: {error}") from None
     click.echo(f"violates {', '.join(sorted(broken))}" if broken else "the run violates nothing")
     return VIOLATION if broken else CONFORMS
-
-
-def _asgi_tokens(chosen: dict[str, Any]) -> dict[str, str]:
-    """The dispatch tokens, made up where none are given; the application finds them in the environment."""
-    found: dict[str, str] = {}
-    if chosen["token_file"] is not None:
-        found |= read_token_file(chosen["token_file"])
-    for name, option, variable in (("shared", "token", "LOCKRACE_TOKEN"), ("stranger", "token2", "LOCKRACE_TOKEN2")):
-        secret = chosen[option] or found.get(name) or os.environ.get(variable) or secrets.token_hex(25)
-        os.environ[variable] = found[name] = secret
-    return found
 
 
 def _tell_violation(shrunk: Shrunk, out: Path) -> int:

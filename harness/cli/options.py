@@ -46,7 +46,8 @@ def target_options(command: _F) -> _F:
                 show_default=True,
                 envvar="LOCKRACE_TARGET",
                 metavar="TARGET",
-                help="An http(s):// URL; reference, or reference:NAME for one of its mutants or variants; model.",
+                help="An http(s):// URL; reference, or reference:NAME for one of its mutants or variants; model; "
+                "asgi:MODULE:NAME for a Python application in this process.",
             ),
             click.option(
                 "--token-file",
@@ -117,9 +118,31 @@ def make_target(choice: TargetChoice) -> "Target":
     kind, _, name = choice.target.partition(":")
     if kind == "reference":
         return _reference(name or None, choice)
+    if kind == "asgi":
+        return _application(name, choice)
     raise click.UsageError(
-        f"--target {choice.target!r} is no target: give an http:// or https:// URL, reference, reference:NAME, or model"
+        f"--target {choice.target!r} is no target: give an http:// or https:// URL, reference, reference:NAME, model, "
+        "or asgi:MODULE:NAME"
     )
+
+
+def _application(spec: str, choice: TargetChoice) -> "Target":
+    from harness.explore.asgi_target import AsgiTarget  # noqa: PLC0415
+
+    if ":" not in spec or not all(spec.split(":")[:2]):
+        raise click.UsageError(f"--target {choice.target!r} names no application; want asgi:MODULE:NAME")
+    found, made_up = application_tokens(choice)
+    return AsgiTarget(spec, found, made_up, choice.out / "server.log")
+
+
+def application_tokens(choice: TargetChoice) -> tuple[dict[str, str], frozenset[str]]:
+    """Token names to bare secrets, and which of them were made up; the application finds them in the environment."""
+    from harness.drive.served import environment_of, made_up_secrets  # noqa: PLC0415
+
+    given = _given_tokens(choice)
+    found = {name: given.get(name) or secret for name, secret in made_up_secrets().items() if name != "admin"}
+    os.environ.update(environment_of(found))
+    return found, frozenset(found.keys() - given.keys())
 
 
 def _reference(name: str | None, choice: TargetChoice) -> "Target":
@@ -142,6 +165,17 @@ def _reference(name: str | None, choice: TargetChoice) -> "Target":
 
 
 def _tokens(choice: TargetChoice) -> dict[str, str]:
+    """The tokens that were given; click.UsageError where the shared one was not."""
+    found = _given_tokens(choice)
+    if "shared" not in found:
+        raise click.UsageError(
+            "no token for this target: give --token-file FILE (YAML with shared and stranger), "
+            "or set LOCKRACE_TOKEN and LOCKRACE_TOKEN2"
+        )
+    return found
+
+
+def _given_tokens(choice: TargetChoice) -> dict[str, str]:
     """Token names to bare secrets: options over file over environment."""
     found = {"shared": os.environ.get("LOCKRACE_TOKEN"), "stranger": os.environ.get("LOCKRACE_TOKEN2")}
     if choice.token_file is not None:
@@ -149,11 +183,6 @@ def _tokens(choice: TargetChoice) -> dict[str, str]:
     if choice.token or choice.token2:
         click.echo("warning: tokens on the command line can be seen by others on this machine", err=True)
         found |= {name: one for name, one in (("shared", choice.token), ("stranger", choice.token2)) if one}
-    if not found.get("shared"):
-        raise click.UsageError(
-            "no token for this target: give --token-file FILE (YAML with shared and stranger), "
-            "or set LOCKRACE_TOKEN and LOCKRACE_TOKEN2"
-        )
     return {name: secret for name, secret in found.items() if secret}
 
 

@@ -144,6 +144,11 @@ def _parsed(parse: Any, text: str, option: str) -> Any:
 def _target_choice(chosen: dict[str, Any], population: Population) -> TargetChoice:
     """What to aim at; the reference server that is started takes two options more."""
     choice = target_choice(chosen)
+    if choice.start is None and (choice.target == "model" or choice.target.startswith("asgi:")):
+        raise click.UsageError(
+            f"--target {choice.target}: a population works over HTTP; serve it and give its URL. `lockrace run` and "
+            "`lockrace explore` take it as it is"
+        )
     is_reference = choice.start is None and not choice.target.startswith(("http://", "https://"))
     given = [(f"--{name}", str(chosen[name])) for name in ("database", "workers") if chosen[name] is not None]
     arguments = [word for pair in given for word in pair]

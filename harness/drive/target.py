@@ -21,6 +21,10 @@ class TargetRefused(Exception):
     """The target is not there, or it will not have us; the text says which and what to do. Exit code 4."""
 
 
+class TokenRefused(TargetRefused):
+    """The target answers as it should, and does not accept one of the tokens."""
+
+
 class Caller(NamedTuple):
     """A token that the harness may use: the bare secret and the token's own uuid."""
 
@@ -111,7 +115,7 @@ async def connected(
         line, squad = HttpLine(Crew(settings), proxy, pace, endpoint.wire), Squad(settings)
         stack.callback(line.close)
         stack.callback(squad.close)
-        callers = {name: await _introduce(line, endpoint, name) for name in TOKEN_NAMES if name in endpoint.secrets}
+        callers = {name: await introduce(line, endpoint, name) for name in TOKEN_NAMES if name in endpoint.secrets}
         if pace is not None and endpoint.restart is not None:
             endpoint = replace(endpoint, restart=partial(_restart_in_turn, endpoint.restart, pace))
         yield OpenTarget(target.name, endpoint, line, callers, squad, pace, cluster)
@@ -123,7 +127,8 @@ async def _restart_in_turn(restart: Callable[[], Awaitable[None]], pace: Pace) -
         await restart()
 
 
-async def _introduce(line: Line, endpoint: Endpoint, name: str) -> Caller:
+async def introduce(line: Line, endpoint: Endpoint, name: str) -> Caller:
+    """Learn whose token one is. Raises TargetRefused where it is not accepted, or nobody answers as the API does."""
     secret = endpoint.secrets[name]
     try:
         exchange = await line.call(0, Call(op="use", token=secret), {})
@@ -135,7 +140,7 @@ async def _introduce(line: Line, endpoint: Endpoint, name: str) -> Caller:
     answer = exchange.answer
     if answer.outcome in {"unauthenticated", "forbidden"}:
         option = "--token" if name == "shared" else "--token2"
-        raise TargetRefused(
+        raise TokenRefused(
             f"{endpoint.url} refused the {name} token ({exchange.status}): check {option} or the token file"
         )
     if answer.outcome != "granted" or answer.value is None or not isinstance(answer.value.auth_uuid, str):

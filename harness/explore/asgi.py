@@ -25,8 +25,9 @@ from harness.drive.roster import Member, roster
 from harness.drive.script import Script
 from harness.drive.secrets import Vault
 from harness.drive.stage import Actor, Stage
-from harness.drive.target import Caller, Endpoint, OpenTarget
-from harness.explore.asgi_line import AsgiApp, AsgiLine, Clock, Lifespan
+from harness.drive.target import Endpoint, OpenTarget, introduce
+from harness.explore.asgi_app import AsgiApp, RunningApp
+from harness.explore.asgi_line import AsgiLine, Clock
 from harness.explore.player import Broken, Played, judge, shape
 from harness.explore.sessions import search_sessions
 from harness.explore.shrink import Shrunk, shrink
@@ -34,7 +35,6 @@ from harness.history import Facts, Header, History
 from harness.model import Rules
 from harness.scenario import Scenario, Step
 from harness.scenario.precedence import predecessors
-from harness.wire import Call
 
 STRATEGIES: dict[str, Callable[[int], Strategy]] = {
     "random": RandomWalk,
@@ -102,7 +102,7 @@ class AsgiRun:
         return [member.name for member in self._members]
 
     async def __call__(self) -> None:
-        """One run on the running loop; raises ViolationFound."""
+        """One run on the running loop; raises ViolationFound, and TargetRefused where a token is not accepted."""
         played = await self._play()
         if not self._violated:  # what follows a violation only shrinks and replays it
             self.found.runs += 1
@@ -121,15 +121,15 @@ class AsgiRun:
             raise error
 
     async def _play(self) -> Played:
-        app = self._make_app()
         clock = Clock()
-        line = AsgiLine(app, clock)
-        async with Lifespan(app):
-            callers = {name: await self._introduce(line, secret) for name, secret in self._secrets.items()}
+        async with RunningApp(self._make_app()) as app:
+            line = AsgiLine(app, clock)
+            endpoint = Endpoint("asgi:", self._secrets, disposable=True)
+            callers = {name: await introduce(line, endpoint, name) for name in self._secrets}
             vault = Vault(_SALT)
             uuids = {name: caller.uuid for name, caller in callers.items()}
             script = Script(self._scenario, self._secrets, uuids, vault)
-            opened = OpenTarget("asgi", Endpoint("asgi:", self._secrets, disposable=True), line, callers)
+            opened = OpenTarget("asgi", endpoint, line, callers)
             ensemble = Ensemble(self._scenario, opened, vault)
             stage = ensemble.stage(0)
             if await provision(stage, line):
@@ -147,11 +147,6 @@ class AsgiRun:
         if key not in self._judged:
             self._judged[key] = judge(self._scenario, history)
         return self._judged[key]
-
-    async def _introduce(self, line: AsgiLine, secret: str) -> Caller:
-        answer = (await line.call(0, Call(op="use", token=secret), {})).answer
-        uuid = answer.value.auth_uuid if answer.value is not None else None
-        return Caller(secret, uuid if isinstance(uuid, str) else "")
 
 
 class _Race:
@@ -269,11 +264,11 @@ def _interleaving(run: AsgiRun, trace: str) -> str:
     """The lines of a trace in which a dispatcher goes on, and where the server awaited then."""
     names = "|".join(re.escape(name) for name in run.names)
     theirs = re.compile(rf"[\s*]*\d+\s+\S+\s+(?:{names})\s")
-    here = re.compile(rf"\s+\S*{re.escape(Path(__file__).name)}:\d+\b.*")
+    here = re.compile(rf"\s+(?:\S*/)?{re.escape(Path(__file__).parent.name)}/asgi(?:_app|_line)?\.py:\d+\b.*")
     lines = [
         here.sub("", line)
         for line in trace.splitlines()
-        if theirs.match(line) and (" note " in line or not here.search(line))
+        if theirs.match(line) and (" note " in line or not (here.search(line) or line.endswith(" return")))
     ]
     return "\n".join(lines[:_LINES_SHOWN])
 

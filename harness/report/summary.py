@@ -187,6 +187,14 @@ def _aim(run: RunResult) -> list[str]:
     return words
 
 
+def server_log(run: RunResult) -> Path | None:
+    """The log of a server that the run started, where it said anything; the reference server's stays with itself."""
+    if run.out is None or not (run.settings.get("start") or run.target.startswith("asgi:")):
+        return None
+    log = run.out / "server.log"
+    return log if log.is_file() and log.stat().st_size else None
+
+
 def next_commands(run: RunResult) -> list[str]:
     """One or two commands that a reader would want next, each with what it is for."""
     found = failures(run.results)

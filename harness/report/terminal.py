@@ -39,6 +39,7 @@ from harness.report.summary import (
     relative,
     replay_command,
     requirements_of,
+    server_log,
     violated_requirements,
     violations,
     when_seen,
@@ -128,9 +129,10 @@ def family_line(family: Family, look: Look) -> str:
 def failure(run: RunResult, found: Failure, look: Look, html: Path | None = None) -> str:
     """One violation for a reader with a minute, in at most 40 lines; a long run is windowed on the violation."""
     whole = timeline(found.result.history.operations, found.violation)
+    files = {"server": server_log(run), "picture": html}
     replay = _unbroken("replay   ", replay_command(run, found.result, found.violation), look)
     for most in range(MOST_ROWS, 1, -1):
-        text = _rendered(Group(*_failure_parts(found, whole, most, look, html)), look) + replay
+        text = _rendered(Group(*_failure_parts(found, whole, most, look, files)), look) + replay
         if text.count("\n") <= FAILURE_LINES:
             break
     return text
@@ -183,7 +185,7 @@ def _race_text(name: str, reproduced: int, judged: int) -> str:
 
 
 def _failure_parts(
-    found: Failure, whole: Timeline, most: int, look: Look, html: Path | None
+    found: Failure, whole: Timeline, most: int, look: Look, files: dict[str, Path | None]
 ) -> Iterable[RenderableType]:
     result, violation = found.result, found.violation
     title = Text.assemble((f"✗ {result.scenario.name}", STYLES["violation"]), "  ")
@@ -210,7 +212,7 @@ def _failure_parts(
     yield timeline_table(whole, most, look.width)
     yield Text()
     yield from _outcomes(result.verdict, look)
-    yield _directions(found, whole, html, look)
+    yield _directions(found, whole, look, files)
 
 
 def _outcomes(verdict: Verdict, look: Look) -> Iterable[RenderableType]:
@@ -244,7 +246,7 @@ def _clause(clause: ClauseCount) -> str:
     return f"{clause.kind} {harmless(clause.name)}: {verb} in {clause.held} of {clause.judged}"
 
 
-def _directions(found: Failure, whole: Timeline, html: Path | None, look: Look) -> RenderableType:
+def _directions(found: Failure, whole: Timeline, look: Look, files: dict[str, Path | None]) -> RenderableType:
     """Where everything is: the YAML line, request ids with the server's words, history, report."""
     result, violation = found.result, found.violation
     table = Table.grid(padding=(0, 1))
@@ -258,8 +260,9 @@ def _directions(found: Failure, whole: Timeline, html: Path | None, look: Look) 
     if len(asked) > 3:
         table.add_row("", Text(f"and {len(asked) - 3} more, in the history", "dim"))
     table.add_row("history", relative(result.history_path))
-    if html is not None:
-        table.add_row("picture", relative(html))
+    for name, path in files.items():
+        if path is not None:
+            table.add_row(name, relative(path))
     return table
 
 
@@ -310,7 +313,8 @@ def _ends(run: RunResult, html: Path | None) -> Iterable[tuple[str, RenderableTy
     for place, text in enumerate(left_out(run)[:4]):
         yield "" if place else "left out", text
     if run.unreachable:
-        yield "unreachable", Text(harmless(run.unreachable), STYLES["violation"])
+        lines = (harmless(line) for line in run.unreachable.splitlines())
+        yield "unreachable", Text("\n".join(lines), STYLES["violation"])
     if run.fault:
         yield "harness fault", Text(harmless(run.fault), STYLES["violation"])
     if run.interrupted:

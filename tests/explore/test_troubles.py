@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.explore.asgi import AsgiRun, search_interleavings
-from harness.explore.asgi_line import load_app
+from harness.explore.asgi_app import load_app
 from harness.explore.counterexample import Done, counterexample_text
 from harness.explore.model_line import open_model
 from harness.explore.player import player
