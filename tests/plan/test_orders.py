@@ -81,7 +81,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     return scenario(sessions)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(scenarios(), st.integers())
 def test_orders_agree_with_trying_every_permutation(one: Scenario, seed: int) -> None:
     wanted = allowed(one)

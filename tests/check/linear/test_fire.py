@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.check.linear import search, spec, sweep
@@ -53,14 +53,14 @@ def test_every_part_agrees_with_every_order(pool: list[tuple[Sample, bool]]) -> 
     assert [place for place, (one, exists) in enumerate(pool) if disagreement(one, exists, ALL_PARTS)] == []
 
 
-@settings(max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(st.randoms(use_true_random=False))
 def test_the_verdict_agrees_with_every_order(rng: Random) -> None:
     one = sample(rng)
     assert whole_disagreement(one, orders_exist(one.operations, one.header)) == ""
 
 
-@settings(max_examples=800, deadline=None, database=None)
+@settings(max_examples=800)
 @given(st.integers(min_value=POOL, max_value=1 << 40))
 def test_the_verdict_agrees_with_every_order_of_many_more(seed: int) -> None:
     one = sample(Random(seed))
