@@ -116,6 +116,16 @@ def two_attempts(faithful: Rule) -> Rule:
     return unlock
 
 
+@variant("unlock", "UNLOCK-6", "arvados")
+def one_attempt(faithful: Rule) -> Rule:
+    """Every unlock cancels: a container is tried once."""
+
+    def unlock(row: Container, call: Call) -> Decision:
+        return faithful(row, replace(call, max_dispatch_attempts=1))
+
+    return unlock
+
+
 @variant("show_lock", "LOCK-5", "arvados", seen="Arvados until 2017-05")
 def whole_records(_: Show) -> Show:
     """Lock and unlock answer the whole record."""

@@ -109,20 +109,27 @@ def _judge_run(run: _Run, tally: _Tally) -> None:
         return
     facts = run.facts()
     known = False
+    counted: list[tuple[str, bool]] = []
     for clause in run.scenario.clauses:
         held = _held(run, clause, facts)
         if held is None:
             reason = f"{clause.name} could not be judged: the run was not looked at long enough after its last step"
             tally.unsure.setdefault(reason, []).append(run.number)
             continue
-        tally.seen[clause.name] += 1
-        tally.held[clause.name] += held
+        counted.append((clause.name, held))
         if clause.kind == "sometimes" or held is (clause.kind != "never"):
             continue
         if _is_known(run.scenario, clause, facts):
             known = True
         else:
             broken.append(_clause_violation(run, clause))
+    if broken and _given_up(run):
+        reason = "an unlock cancelled the container, as at an attempt limit (--max-dispatch-attempts)"
+        tally.unsure.setdefault(reason, []).append(run.number)
+        return
+    for name, held in counted:
+        tally.seen[name] += 1
+        tally.held[name] += held
     tally.judged += 1
     tally.violations += broken
     if known:
@@ -189,6 +196,26 @@ def _why_unsure(run: _Run, tries: Mapping[str, tuple[int, Operation, Step]]) -> 
         if _is_unsure(operation) and not _is_expected(operation, step):
             return f"{name} was {operation.outcome}"
     return None
+
+
+def _given_up(run: _Run) -> bool:
+    """Whether an unlock cancelled a container at the attempt limit (UNLOCK-6), on which no scenario counts."""
+    limit = run.header.max_dispatch_attempts
+    locks: Counter[str | None] = Counter()
+    unlocked: set[str | None] = set()
+    for _, operation in run.operations:
+        asked = (operation.sent or {}).get("state") if operation.op == "update" else None
+        if operation.phase == "cleanup" or operation.type == "fail":
+            continue
+        if asked == "Cancelled":
+            return False
+        locks[operation.uuid] += operation.op == "lock" or asked == "Locked"
+        if operation.op == "unlock" or asked == "Queued":
+            unlocked.add(operation.uuid)
+        is_due = operation.uuid in unlocked and (limit is None or locks[operation.uuid] >= limit)
+        if is_due and operation.value is not None and operation.value.state == "Cancelled":
+            return True
+    return False
 
 
 def _before_doubt(

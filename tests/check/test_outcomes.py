@@ -44,6 +44,24 @@ def test_after_a_call_that_was_lost_unexpectedly_nothing_is_expected(outcome: st
     assert [found.name for found in before.violations if found.source == "expect"] == ["a_lock"]
 
 
+def test_what_the_attempt_limit_cancelled_is_expected_no_more() -> None:
+    text = scenario("always: {free: state(c1) == 'Queued'}").text
+    (one,) = load_text(text.replace("lock: c1}", "lock: c1, expect: granted}"), Path("two.race.yaml"))
+    unlock = step("a_unlock", 2, phase="probe")
+    history = [step("a_lock", 0), unlock, step("b_lock", 4, "refused"), look("Cancelled", 6)]
+    verdict = judged(one, *history)
+    assert verdict.violations == []
+    (reason,) = verdict.inconclusive
+    assert reason.startswith("1 of 1 runs not judged (first: run 0): an unlock cancelled the container")
+    assert "--max-dispatch-attempts" in reason
+    asked = step("a_update", 3, sent={"state": "Cancelled"}, phase="probe")
+    assert [found.name for found in judged(one, *history[:2], asked, *history[2:]).violations] == ["b_lock", "free"]
+    known = History(Header(tokens=TOKENS, level="arvados", max_dispatch_attempts=9), history)
+    assert {"b_lock", "free"} <= {found.name for found in check(known, one).violations}
+    known.header.max_dispatch_attempts = 1
+    assert {"b_lock", "free"}.isdisjoint(found.name for found in check(known, one).violations)
+
+
 def test_an_expected_loss_is_judged() -> None:
     one = scenario("never: {two: a_lock.granted and b_lock.granted}")
     text = one.text.replace("{id: b_lock, lock: c1}", "{id: b_lock, lock: c1, expect: indeterminate}")
