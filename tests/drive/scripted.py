@@ -4,8 +4,8 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -43,6 +43,14 @@ async def ever(peer: Peer) -> None:
     while True:
         await peer.request()
         await peer.say(OK)
+
+
+@contextmanager
+def refusing() -> Iterator[str]:
+    """The URL of a port that is bound and not listened on: nobody else can come to answer there."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import pytest
 from harness.drive.failures import Lost, NotSent
 from harness.drive.gate import Gate, GateKind, GateNotArmedError, look
 from harness.drive.transport import Answer, Transport
+from tests.limits import LIMIT_S
 
 from .scripted import OK, Peer, ever, serving
 
@@ -38,11 +39,13 @@ async def racers(
     numbers = numbers or range(count)
     tasks = [
         asyncio.create_task(
-            transport.call(transport.prepare("POST", f"/{n}", body=b"{}"), lane=n, gate=gate, racer=n, timeout_s=5)
+            transport.call(
+                transport.prepare("POST", f"/{n}", body=b"{}"), lane=n, gate=gate, racer=n, timeout_s=LIMIT_S
+            )
         )
         for n in numbers
     ]
-    await gate.armed(5)
+    await gate.armed(LIMIT_S)
     return tasks
 
 
@@ -153,7 +156,7 @@ def test_a_racer_that_cannot_connect_is_not_waited_for() -> None:
             gate = Gate(2)
             lost = asyncio.create_task(nowhere.call(nowhere.prepare("GET", "/"), lane=0, gate=gate))
             task = asyncio.create_task(there.call(there.prepare("GET", "/"), lane=0, gate=gate))
-            await gate.armed(5)
+            await gate.armed(LIMIT_S)
             gate.release()
             with pytest.raises(NotSent):
                 await lost

@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from harness.drive.start_line import CELLS, StartLine, StartLineBrokenError
-
-LIMIT_S = 10.0
+from tests.limits import LIMIT_S
 
 
 def test_all_get_one_moment_and_none_before_the_last_has_come() -> None:

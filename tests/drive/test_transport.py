@@ -14,7 +14,7 @@ from harness.drive.connection import Limits
 from harness.drive.failures import Garbled, Lost, NotSent
 from harness.drive.transport import Answer, Transport
 
-from .scripted import OK, Peer, Script, ever, serving
+from .scripted import OK, Peer, Script, ever, refusing, serving
 
 
 def exchange(script: Script, method: str = "GET", **settings: object) -> Answer:
@@ -117,16 +117,12 @@ def test_silence_is_lost_after_the_limit_and_its_times_say_when() -> None:
 
 
 def test_refused_is_not_sent() -> None:
-    with socket.socket() as taken:  # bound and not listening: nobody else can come to listen there
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    async def run(url: str) -> None:
+        async with Transport(url) as transport:
+            await transport.call(transport.prepare("GET", "/"))
 
-        async def run() -> None:
-            async with Transport(f"http://127.0.0.1:{port}") as transport:
-                await transport.call(transport.prepare("GET", "/"))
-
-        with pytest.raises(NotSent, match=f"refused by 127.0.0.1:{port}"):
-            asyncio.run(run())
+    with refusing() as url, pytest.raises(NotSent, match=f"refused by {url.removeprefix('http://')}"):
+        asyncio.run(run(url))
 
 
 def test_a_server_that_does_not_shake_hands_is_not_sent_within_the_limit() -> None:
@@ -319,17 +315,24 @@ def test_large_fleets_open_in_groups() -> None:
 
 
 def test_one_lane_carries_one_request_at_a_time_and_the_wait_has_a_limit() -> None:
+    came = asyncio.Event()
+
     async def silent(peer: Peer) -> None:
+        await peer.request()
+        came.set()
         await peer.reader.read()
 
     async def run() -> None:
-        async with serving(silent) as url, Transport(url, connect_timeout_s=0.05) as transport:
+        async with serving(silent) as url, Transport(url) as transport:
             get = transport.prepare("GET", "/")
-            first = asyncio.create_task(transport.call(get, lane=0, timeout_s=0.4))
-            await asyncio.sleep(0)
-            with pytest.raises(NotSent, match="no connection was free"):
+            first = asyncio.create_task(transport.call(get, lane=0))
+            await came.wait()
+            transport._connect_timeout_s = 0.01  # not from the start: the first connects in its own time
+            with pytest.raises(NotSent, match=r"no connection was free within 0\.01 s"):
                 await transport.call(get, lane=0)
-            with pytest.raises(Lost):
+            assert not first.done()
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
                 await first
 
     asyncio.run(run())
