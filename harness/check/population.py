@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from harness.check.check import check
+from harness.check.invariants import POPULATION_INVARIANTS
 from harness.check.timeline import asked_state, ends_at
 from harness.check.verdict import KnownRaceSeen, Verdict, Violation
 from harness.contract import KNOWN_RACES
@@ -20,7 +21,7 @@ from harness.history import History, Operation
 from harness.history.facts import session_of
 
 RAN_ONCE = "ran_once"
-"""The name of this module's own invariant: no two run a container, unless a lock was given back or taken between."""
+"""The name of this module's own invariant."""
 
 
 @dataclass
@@ -177,7 +178,8 @@ class _Story:
                 f"{one} and {other} both ran it, each under a lock that was granted to it, and nothing that can have "
                 "given the first lock back came between"
             )
-            return [Violation("invariant", RAN_ONCE, "LOCK-3", text, 0, (*locks, first, second), self._life.name)]
+            requirement = POPULATION_INVARIANTS[RAN_ONCE].requirements[0]
+            return [Violation("invariant", RAN_ONCE, requirement, text, 0, (*locks, first, second), self._life.name)]
         return []
 
     def races(self) -> set[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from harness.check.invariants import INVARIANTS
+from harness.check.invariants import INVARIANTS, POPULATION_INVARIANTS, Property
 from harness.check.invariants.document import smallest_bad_timeline
 from harness.cli.exit_codes import EXIT_CODES
 from harness.cli.options import near
@@ -21,7 +21,7 @@ def explain(name: str) -> str:
     """Everything that is known under `name`; click.UsageError with the nearest name where nothing is."""
     kinds: list[tuple[Callable[[str], str | None], list[str]]] = [
         (_requirement, list(REQUIREMENTS)),
-        (_invariant, list(INVARIANTS)),
+        (_invariant, list(_INVARIANTS)),
         (_race, list(KNOWN_RACES)),
         (_exit_code, [str(code) for code in EXIT_CODES]),
         (_label, list(_LABELS)),
@@ -38,7 +38,7 @@ def listing() -> str:
     """Every name that can be explained, by kind."""
     kinds = {
         "requirements": list(REQUIREMENTS),
-        "invariants": list(INVARIANTS),
+        "invariants": list(_INVARIANTS),
         "known races": list(KNOWN_RACES),
         "scenarios": _scenario_names(),
         "mutants and variants": list(_departures()),
@@ -47,6 +47,8 @@ def listing() -> str:
     }
     return "\n".join(f"{kind}\n{_wrapped(', '.join(names))}" for kind, names in kinds.items())
 
+
+_INVARIANTS: dict[str, Property] = {**INVARIANTS, **POPULATION_INVARIANTS}
 
 _LABELS = {
     "conforms": "Every run was judged and nothing that the contract or the scenario forbids was seen.",
@@ -64,7 +66,7 @@ def _requirement(name: str) -> str | None:
     one = REQUIREMENTS.get(name.upper())
     if one is None:
         return None
-    judges = [invariant.name for invariant in INVARIANTS.values() if one.id in invariant.requirements]
+    judges = [invariant.name for invariant in _INVARIANTS.values() if one.id in invariant.requirements]
     tries = sorted({scenario.family for scenario in load_all([shipped()]) if one.id in scenario.requires})
     return _page(
         f"{one.id}, a requirement of level {one.level}",
@@ -75,7 +77,7 @@ def _requirement(name: str) -> str | None:
 
 
 def _invariant(name: str) -> str | None:
-    one = INVARIANTS.get(name)
+    one = _INVARIANTS.get(name)
     if one is None:
         return None
     killed = [entry["name"] for entry in _departures().values() if entry.get("invariant") == name]
@@ -87,6 +89,7 @@ def _invariant(name: str) -> str | None:
             ("requirements", ", ".join(one.requirements)),
             ("mutants", ", ".join(killed)),
             ("below", below),
+            ("judged on", "the history of a population (`lockrace simulate`)" if name in POPULATION_INVARIANTS else ""),
         )
         + f"\n  the smallest history that breaks it:\n\n{textwrap.indent(smallest_bad_timeline(one), '    ')}\n"
     )

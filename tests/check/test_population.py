@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from harness.check.invariants import INVARIANTS, POPULATION_INVARIANTS
+from harness.check.invariants.sample import read_sample
+from harness.check.invariants.samples import SAMPLES
 from harness.check.population import RAN_ONCE, Tally, judge_population
 from harness.check.verdict import Verdict
 from harness.history import Header, History, Operation, Shown
@@ -91,6 +94,15 @@ def test_two_runs_under_two_locks_with_nothing_between_are_a_violation() -> None
     assert violation.operations == (1, 2, 3, 4)
     assert "D1 and D2 both ran it" in violation.message
     assert tally.run_twice == 1
+
+
+def test_what_the_page_shows_of_it_breaks_it_and_the_neighbour_does_not() -> None:
+    assert list(POPULATION_INVARIANTS) == [RAN_ONCE]
+    assert RAN_ONCE not in INVARIANTS  # no mutant need be named by it: a run is judged without it
+    verdict, _ = judge_population(read_sample(SAMPLES[RAN_ONCE].bad, "must"))
+    assert RAN_ONCE in {one.name for one in verdict.violations}
+    verdict, _ = judge_population(read_sample(SAMPLES[RAN_ONCE].good, "must"))
+    assert verdict.violations == []
 
 
 @pytest.mark.parametrize("outcome", ["granted", "indeterminate"])

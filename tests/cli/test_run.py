@@ -190,6 +190,8 @@ def test_a_file_of_settings_that_cannot_be_meant(lockrace: Lockrace, tmp_path: P
     [
         ("LOCK-3", "exactly one is granted"),
         ("single_winner", "an invariant of level must"),
+        ("ran_once", "ran_once, an invariant of level must"),
+        ("ran_once", "judged on: the history of a population (`lockrace simulate`)"),
         ("stolen_lock", "a known race"),
         ("keep_auth", "a mutant of the reference server"),
         ("two_lockers", "lockrace run --select two_lockers"),

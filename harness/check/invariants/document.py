@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from textwrap import dedent
 
-from harness.check.invariants.registry import INVARIANTS, Invariant
+from harness.check.invariants.registry import INVARIANTS, POPULATION_INVARIANTS, Property
 from harness.check.invariants.sample import read_sample
 from harness.check.invariants.samples import SAMPLES
 from harness.history import Operation
@@ -13,9 +13,10 @@ from harness.history import Operation
 _HEAD = """\
 # Invariants
 
-What every history of a correct server shows, whatever the scenario. Each is judged at its level and above; how many
-observations it judged stands in every report, and one that judged none is *not exercised*, never green. Where one
-operation breaks several, the one that stands first here is named first.
+What every history of a correct server shows, whatever the scenario; the last one, what the history of a population
+shows. Each is judged at its level and above; how many observations it judged stands in every report, and one that
+judged none is *not exercised*, never green. Where one operation breaks several, the one that stands first here is named
+first.
 
 Below each, the smallest history that breaks it: a lane for each process, a bar from invocation to answer, and under it
 the same line by line. A bar that runs off to the right was never answered.
@@ -26,10 +27,11 @@ This page is made from the registry: `python -m harness.check.invariants.documen
 
 def as_markdown() -> str:
     """The whole page."""
-    return "\n".join([_HEAD, *(_section(invariant) for invariant in INVARIANTS.values())])
+    every = [*INVARIANTS.values(), *POPULATION_INVARIANTS.values()]
+    return "\n".join([_HEAD, *map(_section, every)])
 
 
-def smallest_bad_timeline(invariant: Invariant) -> str:
+def smallest_bad_timeline(invariant: Property) -> str:
     """The smallest history that breaks an invariant: drawn, then its operations a line each."""
     sample = SAMPLES[invariant.name]
     lines = [" ".join(line.split()) for line in dedent(sample.bad).strip().splitlines()]
@@ -61,13 +63,14 @@ def _lane(name: str, operations: Sequence[Operation], margin: int, scale: int, w
     return "".join(cells).rstrip()
 
 
-def _section(invariant: Invariant) -> str:
+def _section(invariant: Property) -> str:
     below = f", below it the known race `{invariant.below}`" if invariant.below else ""
+    where = ", judged on the history of `lockrace simulate`" if invariant.name in POPULATION_INVARIANTS else ""
     return "\n".join(
         [
             f"## {invariant.name}",
             "",
-            f"{', '.join(invariant.requirements)}; level `{invariant.level}`{below}.",
+            f"{', '.join(invariant.requirements)}; level `{invariant.level}`{below}{where}.",
             "",
             invariant.explain,
             "",

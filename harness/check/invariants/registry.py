@@ -1,11 +1,12 @@
 """Every invariant: what it holds a server to, in plain words, and the function that finds out.
 
 Their order is the order in which they are named where one operation breaks several. What an operation across a restart
-of the server shows is named by `durable`, whichever invariant found it.
+of the server shows is named by `durable`, whichever invariant found it. What only a population shows is judged where
+its containers' lives are (`harness.check.population`), and stands here to be explained.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.check.index import Index
 from harness.check.invariants import auths, locks, order, reads, run_auth, service, states, unlocks
@@ -14,20 +15,26 @@ from harness.contract import REQUIREMENTS, Level
 
 
 @dataclass(frozen=True)
-class Invariant:
+class Property:
     """One property that every history of a correct server has."""
 
     name: str
     requirements: tuple[str, ...]
     explain: str
-    find: Callable[[Index], Findings]
-    below: str | None = None  # the known race as which it counts below its level
+    below: str | None = field(default=None, kw_only=True)  # the known race as which it counts below its level
 
     @property
     def level(self) -> Level:
         """The lowest level that fixes one of its requirements."""
         order: tuple[Level, ...] = ("must", "arvados", "run_auth")
         return min((REQUIREMENTS[one].level for one in self.requirements), key=order.index)
+
+
+@dataclass(frozen=True)
+class Invariant(Property):
+    """A property that is judged on every history, whatever it is of."""
+
+    find: Callable[[Index], Findings]
 
 
 _SURVIVES = (
@@ -268,3 +275,13 @@ _ALL = (
 
 INVARIANTS: dict[str, Invariant] = {invariant.name: invariant for invariant in _ALL}
 """Every invariant by its name, in the order in which they are named."""
+
+POPULATION_INVARIANTS: dict[str, Property] = {
+    "ran_once": Property(
+        "ran_once",
+        ("LOCK-3",),
+        "No two dispatchers of a population run one container, each under a lock that was granted to it, unless "
+        "something that can have given the first lock back came between the two.",
+    )
+}
+"""What is judged beside them on the history of `lockrace simulate`, by name."""

@@ -325,5 +325,22 @@ SAMPLES: dict[str, Sample] = {
             A#1 get    6-7 granted state=Locked auth=auth2
             """,
     ),
+    "ran_once": Sample(
+        bad="""
+            A#1 create 0-1 granted
+            A#1 lock   2-3 granted
+            B#1 lock   4-5 granted
+            A#1 update 6-7 granted asks.state=Running
+            B#1 update 8-9 granted asks.state=Running
+            """,
+        good="""
+            A#1 create 0-1 granted
+            A#1 lock   2-3 granted
+            C#1 unlock 3-4 granted
+            B#1 lock   4-5 granted
+            A#1 update 6-7 granted asks.state=Running
+            B#1 update 8-9 granted asks.state=Running
+            """,
+    ),
 }
 """Every invariant's sample, by its name."""
