@@ -15,6 +15,8 @@ from harness.drive.target import OpenTarget, connected
 from harness.history import History, Operation, race_figures, read_history
 from harness.plan import make_plan
 from harness.scenario import Scenario, load_text
+from tests.limits import LIMIT_S
+from tests.processes import kill_for_good
 
 HEAD = """
 format: 1
@@ -104,7 +106,7 @@ def raced(
     """Drive scenarios one after the other against one reference server."""
 
     async def work() -> list[Driven]:
-        async with connected(ReferenceTarget(arguments), timeout_s=20) as target:
+        async with connected(ReferenceTarget(arguments), timeout_s=LIMIT_S) as target:
             return [
                 await drive(
                     make_plan(one, seed=1),
@@ -212,18 +214,18 @@ def test_a_target_that_dies_in_the_middle_ends_the_race_with_that(tmp_path: Path
     target = ReferenceTarget()
 
     async def work() -> Driven:
-        async with connected(target, timeout_s=5) as opened:
+        async with connected(target, timeout_s=LIMIT_S) as opened:
 
             def kill(run: int) -> None:
                 assert target._process is not None
                 if run == 7:  # the end of the first batch
-                    target._process.kill()
+                    kill_for_good(target._process.pid)
 
             return await drive(
                 make_plan(what, seed=1), opened, DriveOptions(release="gate"), tmp_path / "h.jsonl", kill
             )
 
-    driven = asyncio.run(asyncio.wait_for(work(), 60))
+    driven = asyncio.run(asyncio.wait_for(work(), LIMIT_S))
     assert driven.lost is not None
     assert driven.runs == 8
 
