@@ -141,6 +141,9 @@ class Transport(httpx.AsyncBaseTransport):
         Where workers share a listening socket, the first to wake accepts all connections that wait, and requests on
         one worker do not race. So connections come one by one (in many small groups, of a large fleet), each while
         the last few open ones carry a request: their workers are busy, another accepts.
+
+        Raises NotSent where nobody takes a connection. An answer that is lost or garbled only ends this: what is not
+        open yet is opened by the first call on it.
         """
         tracks = [self._lanes.setdefault(lane, _Lane()) for lane in lanes]
         opened: list[_Lane] = []
@@ -152,7 +155,8 @@ class Transport(httpx.AsyncBaseTransport):
         for begin in range(0, len(due), step):
             coming = due[begin : begin + step]
             busy = [track for track in opened[-_BUSY_LANES:] if not track.lock.locked()]
-            await _all([self._on(track, request, None, None, None) for track in (*busy, *coming)])
+            if not await _all([self._on(track, request, None, None, None) for track in (*busy, *coming)]):
+                return
             opened += coming
 
     async def connect(self, lane: Hashable) -> None:
@@ -317,12 +321,13 @@ def _context(verify: ssl.SSLContext | None, insecure: bool) -> ssl.SSLContext:
     return context
 
 
-async def _all(waits: Sequence[Any]) -> None:
-    """Wait for all, then raise the first failure: none is left running behind."""
+async def _all(waits: Sequence[Any]) -> bool:
+    """Wait for all, so that none is left running; whether all were answered. Raises the first NotSent."""
     results = await asyncio.gather(*waits, return_exceptions=True)
     for result in results:
-        if isinstance(result, BaseException):
+        if isinstance(result, BaseException) and not isinstance(result, (Lost, Garbled)):
             raise result
+    return not any(isinstance(result, BaseException) for result in results)
 
 
 __all__ = ["Answer", "Limits", "Statistics", "Transport"]

@@ -282,6 +282,26 @@ def test_lanes_are_connections_and_rotate() -> None:
     assert len(set(first)) == 3
 
 
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut off", b"garbage\r\n\r\n", b""])
+def test_an_answer_that_is_lost_while_connections_are_opened_is_no_matter(answer: bytes) -> None:
+    async def script(peer: Peer) -> None:
+        while True:
+            if not (await peer.request()).startswith(b"GET /warm"):
+                await peer.say(OK)
+            elif answer:
+                await peer.say(answer)
+                peer.writer.close()
+            else:
+                await asyncio.sleep(3600)
+
+    async def run() -> bytes:
+        async with serving(script) as url, Transport(url, timeout_s=0.3) as transport:
+            await transport.warm(range(4), transport.prepare("GET", "/warm"))
+            return (await transport.call(transport.prepare("GET", "/"), lane=3)).body
+
+    assert asyncio.run(run()) == b"hi"
+
+
 def test_connections_come_while_the_open_ones_are_busy() -> None:
     asked: dict[int, int] = {}
 
