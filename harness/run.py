@@ -91,6 +91,7 @@ async def run(plans: Sequence[Plan], target: Target, options: RunOptions, watche
         result.interrupted = True
     result.seconds = time.monotonic() - began
     result.not_exercised = not_exercised(result)
+    result.untried = options.baseline.untried(result) if options.baseline is not None else []
     return result
 
 
@@ -187,7 +188,9 @@ def judged(
     baseline: BaselineFile | None = None,
 ) -> ScenarioResult:
     """What reports need to know of one judged history."""
-    excused = baseline.of(scenario.name, datetime.now(UTC).date()) if baseline is not None else None
+    excused = (
+        baseline.of(scenario.name, datetime.now(UTC).date(), history.header.level) if baseline is not None else None
+    )
     replays = history.header.replays
     requests = [operation for operation in history.operations if operation.request_id is not None]
     return ScenarioResult(

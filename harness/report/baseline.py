@@ -10,17 +10,17 @@
         expires: "2027-05-31"
 
 A listed violation that comes is excused; one that does not come is red, and so is one whose end is past: a baseline
-that nobody cleans up would hide the next defect.
+that nobody cleans up would hide the next defect. Of an entry that a run could not try nothing was learned: it is told.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from harness.contract import REQUIREMENTS
-from harness.report.decision import Baseline
+from harness.contract import REQUIREMENTS, Level, covers
+from harness.report.decision import Baseline, unjudged
+from harness.report.result import RunResult
 from harness.report.results_json import Results
 from harness.scenario.fields import Form, one_of, text, whole
 from harness.scenario.reader import Sequence as TreeSequence
@@ -43,6 +43,10 @@ class Entry:
     reason: str
     expires: date  # the last day on which it excuses
 
+    def is_judged_at(self, level: Level) -> bool:
+        """Whether a run at this level judges the requirement that it is about."""
+        return covers(level, REQUIREMENTS[self.requirement].level)
+
 
 @dataclass(frozen=True)
 class BaselineFile:
@@ -51,17 +55,31 @@ class BaselineFile:
     target: str
     entries: tuple[Entry, ...]
 
-    def of(self, scenario: str, today: date) -> Baseline:
-        """What the decision needs to know of one scenario instance."""
-        mine = [entry for entry in self.entries if entry.scenario == scenario]
+    def of(self, scenario: str, today: date, level: Level = "run_auth") -> Baseline:
+        """What the decision needs to know of one scenario instance in a run at a level."""
+        mine = [entry for entry in self.entries if entry.scenario == scenario and entry.is_judged_at(level)]
         return Baseline(
             listed=frozenset(entry.violation for entry in mine),
             expired=frozenset(entry.violation for entry in mine if entry.expires < today),
         )
 
-    def untried(self, scenarios: Sequence[str]) -> list[str]:
-        """Scenarios that the baseline lists and that are not among those tried: nothing was learned of them."""
-        return sorted({entry.scenario for entry in self.entries} - set(scenarios))
+    def untried(self, run: RunResult) -> list[str]:
+        """Entries of which a run has learned nothing, each with the reason."""
+        tried = {one.scenario.name: one.verdict for one in run.results}
+        reasons = dict(text.split(": ", 1) for text in run.skipped if ": " in text)
+        found = []
+        for entry in self.entries:
+            verdict = tried.get(entry.scenario)
+            if verdict is None:
+                why = reasons.get(entry.scenario, "that scenario was not run")
+            elif not entry.is_judged_at(run.level):
+                why = f"this run judges level {run.level}"
+            elif entry.violation in unjudged(verdict):
+                why = "there was nothing to judge it by"
+            else:
+                continue
+            found.append(f"{entry.scenario} {entry.violation} ({entry.requirement}): {why}")
+        return found
 
 
 def read_baseline(path: Path) -> BaselineFile:
@@ -90,11 +108,17 @@ def read_baseline(path: Path) -> BaselineFile:
 def baseline_of(results: Results, reason: str, expires: date, old: BaselineFile | None = None) -> BaselineFile:
     """A baseline of all violations of a run; what `old` says of one that still comes is kept, the rest is dropped.
 
-    Entries of `old` for scenarios that the run did not try are kept too: nothing was learned of them.
+    Entries of `old` that the run did not try are kept too: nothing was learned of them.
     """
     known = {(entry.scenario, entry.violation): entry for entry in old.entries} if old else {}
-    tried = {scenario.name for scenario in results.scenarios if scenario.label != "inconclusive"}
-    entries = {key: entry for key, entry in known.items() if entry.scenario not in tried}
+    tried = {scenario.name: scenario.judged for scenario in results.scenarios if scenario.label != "inconclusive"}
+    entries = {
+        key: entry
+        for key, entry in known.items()
+        if entry.scenario not in tried
+        or not entry.is_judged_at(results.level)
+        or tried[entry.scenario].get(entry.violation) == 0
+    }
     for scenario in results.scenarios:
         for one in scenario.violations:
             key = (scenario.name, one.name)

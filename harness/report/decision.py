@@ -29,7 +29,8 @@ def decide(verdict: Verdict, known: Known = "any", baseline: Baseline | None = N
     """The label of one scenario instance.
 
     A violation that the baseline lists is excused; one that it lists and that did not come, or whose entry has
-    expired, is red: the baseline has to be cleaned up. What is inconclusive cannot show that a violation is gone.
+    expired, is red: the baseline has to be cleaned up. What is inconclusive cannot show that a violation is gone,
+    nor can an invariant that had nothing to judge.
     """
     baseline = baseline or Baseline()
     seen = {violation.name for violation in verdict.violations}
@@ -40,7 +41,7 @@ def decide(verdict: Verdict, known: Known = "any", baseline: Baseline | None = N
         return "violation"
     if verdict.inconclusive or verdict.linearizability == "unknown":
         return "inconclusive"
-    if (baseline.listed | baseline.expired) - seen:
+    if ((baseline.listed - unjudged(verdict)) | baseline.expired) - seen:
         return "violation"
     declared = [race for race in verdict.known_races if race.declared]
     if known == "reproduced" and any(not race.reproduced for race in declared):
@@ -50,13 +51,18 @@ def decide(verdict: Verdict, known: Known = "any", baseline: Baseline | None = N
     return "known race" if reproduced else "conforms"
 
 
+def unjudged(verdict: Verdict) -> frozenset[str]:
+    """Names of the invariants that had nothing to judge."""
+    return frozenset(name for name, observations in verdict.judged.items() if not observations)
+
+
 def notes(verdict: Verdict, known: Known = "any", baseline: Baseline | None = None) -> list[str]:
     """What `decide` went by besides the verdict, a sentence each: entries of the baseline, the end that was wanted."""
     baseline = baseline or Baseline()
     seen = {violation.name for violation in verdict.violations}
     said = [f"the baseline's entry for {name} has expired: renew it or mend the server" for name in baseline.expired]
     unsure = bool(verdict.inconclusive) or verdict.linearizability == "unknown"
-    stale = frozenset() if unsure else baseline.listed - baseline.expired - seen
+    stale = frozenset() if unsure else baseline.listed - baseline.expired - seen - unjudged(verdict)
     said += [f"the baseline lists {name}, which did not come: take the entry out" for name in stale]
     said += [f"{name} is a violation that the baseline lists" for name in seen & (baseline.listed - baseline.expired)]
     for race in verdict.known_races:

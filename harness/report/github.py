@@ -24,6 +24,8 @@ from harness.scenario import Mark
 MOST_ANNOTATIONS = 9
 """GitHub shows ten of a step; the tenth counts the others."""
 
+_MOST_UNTRIED = 100
+
 MOST_SUMMARY = 900_000
 """Bytes of a job summary; GitHub refuses one above 1 MiB."""
 
@@ -134,6 +136,9 @@ def _others(run: RunResult) -> list[str]:
         for one in run.results
         if one.label == "inconclusive"
     )
+    untried = "".join(f"- {markdown_cell(text)}\n" for text in run.untried[:_MOST_UNTRIED])
+    if len(run.untried) > _MOST_UNTRIED:
+        untried += f"- and {len(run.untried) - _MOST_UNTRIED} more\n"
     violated = violated_requirements(run.results)
     judged = [name for name in requirements_of(run) if name not in run.not_exercised]
     held = [name for name in judged if name not in violated]
@@ -145,6 +150,11 @@ def _others(run: RunResult) -> list[str]:
     listed = "".join(f"{name}: {', '.join(some) or 'none'}.\n\n" for name, some in requirements.items())
     return [
         *([f"### Known races\n\n{_table('race', 'came out', 'in runs')}{races}\n"] if races else []),
+        *(
+            [f"### Not tried\n\nOf these entries of the baseline nothing was learned.\n\n{untried}\n"]
+            if untried
+            else []
+        ),
         *([f"### Inconclusive\n\n{_table('scenario', 'reason')}{unsure}\n"] if unsure else []),
         f"### Requirements\n\n{listed}",
         _folded("Scenarios", _table("result", "scenario", "instances", "runs") + scenarios),

@@ -48,4 +48,5 @@ class RunResult:
     interrupted: bool = False  # exit 130
     out: Path | None = None  # folder of histories and reports
     skipped: list[str] = field(default_factory=list)  # scenarios left out, with the reason
+    untried: list[str] = field(default_factory=list)  # entries of the baseline of which nothing was learned, and why
     not_begun: list[str] = field(default_factory=list)  # scenarios for which the budget left no time: exit 3

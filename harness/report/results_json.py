@@ -123,6 +123,7 @@ class Results(Struct, frozen=True, kw_only=True):
     fault: str | None
     interrupted: bool
     skipped: Annotated[list[str], Meta(description="Scenarios left out, with the reason.")]
+    untried: Annotated[list[str], Meta(description="Entries of the baseline of which nothing was learned.")] = []
     not_begun: Annotated[list[str], Meta(description="Scenarios for which the budget left no time.")] = []
     requirements: dict[str, RequirementRecord]
     scenarios: list[ScenarioRecord]
@@ -149,6 +150,7 @@ def results(run: RunResult) -> Results:
         fault=run.fault,
         interrupted=run.interrupted,
         skipped=run.skipped,
+        untried=run.untried,
         not_begun=run.not_begun,
         requirements={
             name: RequirementRecord(

@@ -230,9 +230,9 @@ def _families_of(names: Iterable[str]) -> str:
     return f"{', '.join(found[:3])} and {len(found) - 3} more" if len(found) > 3 else ", ".join(found)
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str | None = None) -> str:
     """A number with its noun: "1 run", "1,200 runs"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or noun + 's'}"
 
 
 def relative(path: Path) -> str:

@@ -53,6 +53,8 @@ FAILURE_LINES = 40
 MOST_ROWS = 18
 """Operations of one failure's table; fewer where the rest of it needs the room."""
 
+_MOST_UNTRIED = 4
+
 PLAIN_WIDTH = 120
 """Columns where nothing tells: a log, a file, a pipe."""
 
@@ -310,6 +312,10 @@ def _ends(run: RunResult, html: Path | None) -> Iterable[tuple[str, RenderableTy
         yield "not begun", Text(text, STYLES["inconclusive"])
     if run.not_exercised:
         yield "not exercised", f"{', '.join(run.not_exercised)}: nothing that was run could judge this"
+    for place, text in enumerate(run.untried[:_MOST_UNTRIED]):
+        yield "" if place else "not tried", Text(f"baseline: {harmless(text)}", STYLES["inconclusive"])
+    if len(run.untried) > _MOST_UNTRIED:
+        yield "", f"and {counted(len(run.untried) - _MOST_UNTRIED, 'more entry', 'more entries')} of the baseline"
     for place, text in enumerate(left_out(run)[:4]):
         yield "" if place else "left out", text
     if run.unreachable:

@@ -6,9 +6,13 @@ import pytest
 
 from harness.report.baseline import Entry, baseline_of, baseline_text, day, read_baseline
 from harness.report.decision import Baseline, decide, notes
+from harness.report.github import job_summary
+from harness.report.html import run_page
+from harness.report.result import RunResult
 from harness.report.results_json import results
+from harness.report.terminal import Look, summary
 from harness.scenario import ScenarioError
-from tests.report.builders import result, run_of, unsure, violated
+from tests.report.builders import result, run_of, scenario, unsure, violated
 
 GOOD = """\
 format: 1
@@ -64,9 +68,45 @@ def test_an_inconclusive_scenario_cannot_show_that_a_violation_is_gone(tmp_path)
     assert notes(unsure().verdict, baseline=mine) == []
 
 
-def test_a_scenario_that_was_not_tried_is_named(tmp_path):
-    assert read(tmp_path, GOOD).untried(["other"]) == ["two_lockers"]
-    assert read(tmp_path, GOOD).untried(["two_lockers"]) == []
+def test_an_entry_that_was_not_tried_is_named_with_the_reason(tmp_path):
+    baseline = read(tmp_path, GOOD)
+    (told,) = baseline.untried(run_of(result(of=scenario("other"))))
+    assert told == "two_lockers single_winner (LOCK-3): that scenario was not run"
+    left_out = RunResult("http://x", "must", 1, "", skipped=["two_lockers: it needs the stranger token"])
+    assert baseline.untried(left_out) == ["two_lockers single_winner (LOCK-3): it needs the stranger token"]
+    assert baseline.untried(run_of(result())) == []
+    assert baseline.untried(run_of(violated())) == []
+
+
+def test_an_entry_for_which_there_was_nothing_to_judge_is_neither_excused_nor_gone(tmp_path):
+    baseline = read(tmp_path, GOOD)
+    mine = baseline.of("two_lockers", date(2027, 1, 1))
+    nothing = result(judged={"single_winner": 0})
+    assert decide(nothing.verdict, baseline=mine) == "conforms"
+    assert notes(nothing.verdict, baseline=mine) == []
+    assert baseline.untried(run_of(nothing)) == ["two_lockers single_winner (LOCK-3): there was nothing to judge it by"]
+    assert decide(result(judged={"single_winner": 1}).verdict, baseline=mine) == "violation"
+
+
+def test_an_entry_of_a_level_that_the_run_does_not_judge(tmp_path):
+    above = GOOD.replace("single_winner", "lock_counted").replace("LOCK-3", "LOCK-6")
+    baseline = read(tmp_path, above)
+    assert baseline.of("two_lockers", date(2027, 1, 1), "must") == Baseline()
+    assert baseline.of("two_lockers", date(2027, 1, 1), "arvados").listed == {"lock_counted"}
+    assert baseline.untried(run_of(result())) == ["two_lockers lock_counted (LOCK-6): this run judges level must"]
+
+
+def test_what_was_not_tried_is_told_by_every_report(tmp_path):
+    run = run_of(result())
+    run.untried = [f"s{number} single_winner (LOCK-3): that scenario was not run" for number in range(6)]
+    text = summary(run, Look())
+    assert "not tried      baseline: s0 single_winner (LOCK-3): that scenario was not run\n" in text
+    assert "and 2 more entries of the baseline" in text
+    assert "### Not tried" in job_summary(run)
+    assert "<h3>Not tried</h3>" in run_page(run)
+    assert run.untried == results(run).untried
+    run.untried = []
+    assert "ot tried" not in summary(run, Look()) + job_summary(run) + run_page(run)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +162,14 @@ def test_an_update_keeps_reasons_drops_what_is_gone_and_keeps_what_was_not_tried
     ]
     gone = baseline_of(results(run_of(result())), "new", date(2030, 1, 1), old)
     assert [entry.scenario for entry in gone.entries] == ["elsewhere"]
+
+
+def test_an_update_keeps_what_the_run_could_not_judge(tmp_path):
+    old = read(tmp_path, GOOD)
+    nothing = results(run_of(result(judged={"single_winner": 0})))
+    assert baseline_of(nothing, "new", date(2030, 1, 1), old).entries == old.entries
+    above = read(tmp_path, GOOD.replace("single_winner", "lock_counted").replace("LOCK-3", "LOCK-6"))
+    assert baseline_of(results(run_of(result())), "new", date(2030, 1, 1), above).entries == above.entries
 
 
 def test_no_violation_is_an_empty_list(tmp_path):
