@@ -294,7 +294,7 @@ def exchange_of(
 ) -> Exchange:
     """What a reply says of its call; raises TargetLost where nobody was there to take it."""
     if reply.failure == "unreachable":
-        raise TargetLost(reply.detail or "the target refused the connection")
+        raise TargetLost(reply.detail or "no connection to the target could be opened")
     return Exchange(
         answer=wire.classify(call, reply, secrets),
         invoke_ns=reply.invoke_ns,
