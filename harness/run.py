@@ -173,6 +173,8 @@ async def run_one(
     verdict = check(history, plan.scenario)
     if driven.lost is not None:
         verdict.inconclusive.append(driven.lost)
+    if driven.short is not None:
+        verdict.inconclusive.insert(0, driven.short)
     one = judged(plan.scenario, history, verdict, path, known=options.known, baseline=options.baseline)
     one.seconds = time.monotonic() - began
     return one, driven.lost

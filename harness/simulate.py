@@ -95,6 +95,8 @@ def _judge(
     verdict, tally = judge_population(history)
     if populated.out_of_time and populated.ended < populated.created:
         verdict.inconclusive.insert(0, f"time was up after {populated.seconds:.0f} s; give more with --budget")
+    if populated.short is not None:
+        verdict.inconclusive.insert(0, populated.short)
     if populated.lost is not None:
         verdict.inconclusive.insert(0, populated.lost)
     summary = f"{population.dispatchers} dispatchers work through a queue of {tally.containers} containers"

@@ -137,7 +137,8 @@ def _application(spec: str, choice: TargetChoice) -> "Target":
 
 def application_tokens(choice: TargetChoice) -> tuple[dict[str, str], frozenset[str]]:
     """Token names to bare secrets, and which of them were made up; the application finds them in the environment."""
-    from harness.drive.served import environment_of, made_up_secrets  # noqa: PLC0415
+    from harness.drive.secrets import environment_of  # noqa: PLC0415
+    from harness.drive.served import made_up_secrets  # noqa: PLC0415
 
     given = _given_tokens(choice)
     found = {name: given.get(name) or secret for name, secret in made_up_secrets().items() if name != "admin"}

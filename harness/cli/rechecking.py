@@ -9,7 +9,7 @@ import click
 
 from harness.check import check
 from harness.check.population import judge_population
-from harness.drive.population.conductor import NAME as POPULATION
+from harness.drive.population import NAME as POPULATION
 from harness.history import History, HistoryError, read_history
 from harness.report.decision import Known, exit_code
 from harness.report.result import RunResult

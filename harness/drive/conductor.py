@@ -41,6 +41,7 @@ class Ensemble:
         self._line = target.line
         self._restart = target.endpoint.restart
         self._wire = target.endpoint.wire
+        self._supply = target.endpoint.supply
         self._pace = target.pace
         self._script = Script(
             scenario,
@@ -54,7 +55,7 @@ class Ensemble:
 
     async def play(self, stage: Stage, order: Order, *, keep: bool) -> None:
         """Provision, send every group in order, look at what came of it, tidy up; `stage` holds what happened."""
-        if await provision(stage, self._line):
+        if await provision(stage, self._line, self._supply):
             for group in order:
                 await self._group(stage, [self._steps[step_id] for step_id in group])
                 await self._let_go(stage, group)

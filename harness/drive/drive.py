@@ -50,6 +50,7 @@ class Driven:
     runs: int = 0
     lost: str | None = None  # the target went away in the middle
     cut_off: bool = False  # time was up in the middle
+    short: str | None = None  # why there were too few containers for all runs
 
 
 async def drive(
@@ -104,8 +105,8 @@ class _Driving:
         return self.options.keep or self.target.endpoint.disposable
 
     def over(self) -> bool:
-        """Whether the budget is spent, or the target has stalled often enough; the first run is always made."""
-        if self.stalled >= _MOST_STALLED:
+        """Whether budget or containers are spent, or the target has stalled often enough; one run is always made."""
+        if self.stalled >= _MOST_STALLED or self.driven.short is not None:
             return True
         budget_s = self.options.budget_s
         return budget_s is not None and self.driven.runs > 0 and self._spent_s() >= budget_s
@@ -126,6 +127,7 @@ class _Driving:
         """Put on disk what happened in a run."""
         for operation in stage.operations:
             self.writer.add(operation)
+        self.driven.short = self.driven.short or stage.short
         self.stalled += any(one.problem == "timeout" and one.fault is None for one in stage.operations)
 
     async def tidy(self, work: Callable[[], Awaitable[None]], stages: Sequence[Stage]) -> None:

@@ -95,7 +95,7 @@ class Races:
         """Play one batch; `stages` gets a stage for each run at once, and holds what happened however this ends."""
         stages += [self._ensemble.stage(run) for run in runs]
         line = self._target.line
-        reached = await _all(provision(stage, line) for stage in stages)
+        reached = await _all(provision(stage, line, self._target.endpoint.supply) for stage in stages)
         ready = [stage for stage, there in zip(stages, reached, strict=True) if there]
         shots = {stage.run: self._shot() for stage in ready}
         for stage in ready:

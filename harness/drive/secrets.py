@@ -2,11 +2,18 @@
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 
 
 def hash_of(secret: str, salt: bytes) -> str:
     """The hash that stands for a secret in one history."""
     return hashlib.blake2b(secret.encode(), key=salt, digest_size=8).hexdigest()
+
+
+def environment_of(secret_of: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables by which a program that is started is told the tokens."""
+    names = {"shared": "LOCKRACE_TOKEN", "stranger": "LOCKRACE_TOKEN2", "admin": "LOCKRACE_ADMIN_TOKEN"}
+    return {names[name]: secret for name, secret in secret_of.items() if name in names}
 
 
 class Vault:

@@ -20,7 +20,10 @@ import httpx
 import msgspec
 
 from harness.drive.line import TargetLost
+from harness.drive.secrets import environment_of
+from harness.drive.supply import Supply
 from harness.drive.target import Endpoint, Target, TargetRefused
+from harness.wire import ARVADOS, Wire
 
 _READY_LIMIT_S = 60.0
 _END_LIMIT_S = 5.0
@@ -32,12 +35,6 @@ _URL = re.compile(r"https?://\S+")
 def made_up_secrets() -> dict[str, str]:
     """Fresh secrets for a server that lives no longer than the run."""
     return {name: secrets.token_hex(25) for name in ("shared", "stranger", "admin")}
-
-
-def environment_of(secret_of: dict[str, str]) -> dict[str, str]:
-    """The environment variables by which a started server is told its tokens."""
-    names = {"shared": "LOCKRACE_TOKEN", "stranger": "LOCKRACE_TOKEN2", "admin": "LOCKRACE_ADMIN_TOKEN"}
-    return {names[name]: secret for name, secret in secret_of.items() if name in names}
 
 
 def reference_defects() -> dict[str, str]:
@@ -63,6 +60,7 @@ class ReferenceTarget:
     arguments: tuple[str, ...] = ()
     defect: str | None = None
     secrets: dict[str, str] = field(default_factory=made_up_secrets, repr=False)
+    supply: Supply | None = None
     _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
     _process: asyncio.subprocess.Process | None = field(default=None, repr=False)
     _log: Path | None = field(default=None, repr=False)
@@ -78,7 +76,8 @@ class ReferenceTarget:
         self._folder = tempfile.TemporaryDirectory(prefix="lockrace-reference-")
         url = await self._serve()
         self._port = httpx.URL(url).port or 0
-        return Endpoint(url, self.secrets, insecure=url.startswith("https:"), disposable=True, restart=self.restart)
+        insecure = url.startswith("https:")
+        return Endpoint(url, self.secrets, insecure, disposable=True, restart=self.restart, supply=self.supply)
 
     async def restart(self) -> None:
         """kill -9, then start it again on the same port and database."""
@@ -124,6 +123,8 @@ class CommandTarget:
     ready_path: str = "/"
     log: Path = Path("server.log")  # what it says; begun anew by every run
     look_again_s: float = _LOOK_AGAIN_S  # until the ready path answers
+    wire: Wire = ARVADOS
+    supply: Supply | None = None
     _process: asyncio.subprocess.Process | None = field(default=None, repr=False)
     _port: int = 0
 
@@ -137,7 +138,14 @@ class CommandTarget:
         self._port = free_port()
         self.log.unlink(missing_ok=True)
         await self._serve()
-        return Endpoint(f"http://127.0.0.1:{self._port}", self.secrets, disposable=True, restart=self.restart)
+        return Endpoint(
+            f"http://127.0.0.1:{self._port}",
+            self.secrets,
+            disposable=True,
+            restart=self.restart,
+            wire=self.wire,
+            supply=self.supply,
+        )
 
     async def restart(self) -> None:
         """kill -9, then start it again on the same port; what it keeps is its own affair."""

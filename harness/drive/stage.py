@@ -62,6 +62,7 @@ class Stage:
     saved: dict[str, str] = field(default_factory=dict)  # "A.token" -> hash; kept for the probes, also after a crash
     held: dict[str, list[tuple[Trouble, Task[Any]]]] = field(default_factory=dict)  # by the step that ends the hold
     operations: list[Operation] = field(default_factory=list)
+    short: str | None = None  # why there were too few containers for it
 
     def name_of(self, uuid: str | None) -> str | None:
         """The scenario's name of a container."""

@@ -12,6 +12,7 @@ from harness.drive.line import HttpLine, Line, TargetLost
 from harness.drive.messages import Settings
 from harness.drive.pace import Pace
 from harness.drive.squad import Squad
+from harness.drive.supply import Supply
 from harness.wire import ARVADOS, Call, Wire
 
 TOKEN_NAMES = ("shared", "stranger")
@@ -45,6 +46,7 @@ class Endpoint:
     disposable: bool = False  # nobody will miss the containers that a run leaves behind
     restart: Callable[[], Awaitable[None]] | None = None  # kill -9 and start again, where the harness can do that
     wire: Wire = ARVADOS  # how its API looks
+    supply: Supply | None = None  # of fresh containers; unset, its API makes them
 
 
 class Target(Protocol):
@@ -70,6 +72,7 @@ class UrlTarget:
     insecure: bool = False
     restart: Callable[[], Awaitable[None]] | None = None  # how whoever runs it kills it and starts it again
     wire: Wire = ARVADOS
+    supply: Supply | None = None
 
     @property
     def name(self) -> str:
@@ -78,7 +81,8 @@ class UrlTarget:
 
     async def open(self) -> Endpoint:
         """Nothing to start."""
-        return Endpoint(self.url.rstrip("/"), self.secrets, self.insecure, restart=self.restart, wire=self.wire)
+        url = self.url.rstrip("/")
+        return Endpoint(url, self.secrets, self.insecure, restart=self.restart, wire=self.wire, supply=self.supply)
 
     async def close(self) -> None:
         """Nothing to end."""
@@ -109,6 +113,8 @@ async def connected(
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(target.close)
         endpoint = await target.open()
+        if endpoint.supply is not None:
+            endpoint = replace(endpoint, supply=endpoint.supply.at(endpoint.url, endpoint.secrets))
         settings = Settings(endpoint.url, timeout_s, endpoint.insecure, endpoint.wire)
         proxy = FaultProxy(endpoint.url, answer_limit_s=timeout_s, insecure=endpoint.insecure)
         await stack.enter_async_context(proxy)

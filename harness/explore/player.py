@@ -11,6 +11,7 @@ from harness.check.verdict import Verdict
 from harness.contract import Level
 from harness.drive.conductor import Ensemble
 from harness.drive.secrets import Vault
+from harness.drive.supply import OutOfContainers
 from harness.drive.target import OpenTarget
 from harness.history import Header, History
 from harness.plan import Order, replay_text
@@ -71,7 +72,7 @@ def shape(values: list[Any]) -> str:
 
 
 def player(target: OpenTarget, level: Level, max_dispatch_attempts: int | None = None) -> Play:
-    """The way to play on `target`. Raises TargetLost from a play when the target goes away."""
+    """The way to play on `target`. From a play: TargetLost when the target goes away, OutOfContainers."""
 
     async def play(scenario: Scenario, order: Order) -> Played:
         vault = Vault()
@@ -80,6 +81,8 @@ def player(target: OpenTarget, level: Level, max_dispatch_attempts: int | None =
         ensemble = Ensemble(scenario, target, vault)
         stage = ensemble.stage(0)
         await ensemble.play(stage, order, keep=target.endpoint.disposable)
+        if stage.short is not None:
+            raise OutOfContainers(stage.short)
         header = Header(
             scenario=scenario.name,
             text=scenario.text,

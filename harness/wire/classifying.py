@@ -104,7 +104,7 @@ class Classifier:
         fields = {name: record[key] for name, key in self._flat if key in record}
         for name, place in self._deep:
             value = shown_at(record, place)
-            if value is not UNSET:
+            if value is not UNSET and (value is not None or name in _NULLABLE):
                 fields[name] = value
         if self._states is not None and isinstance(fields.get("state"), str):
             fields["state"] = self._states.get(fields["state"], f'"{fields["state"]}"')  # no state of the contract
@@ -178,6 +178,7 @@ class Classifier:
 
 
 _SHOWN = ("uuid", "state", "priority", "locked_by_uuid", "auth_uuid", "lock_count", "runtime_error")
+_NULLABLE = frozenset({"priority", "locked_by_uuid", "auth_uuid", "runtime_error"})
 _PICKED = frozenset({"uuid", "state", "priority", "locked_by_uuid", ABOVE})
 
 

@@ -13,9 +13,11 @@ _STEP = re.compile(r"(?:\.|\A)([^.\[\]\s$*]+)|\[([0-9]{1,4})\]|(\[\*\])")
 
 def parse_place(text: str) -> Place:
     """The place that a text names. Raises ValueError where it names none."""
-    rest = text[1:] if text.startswith("$") else text
-    if text.startswith("$.") and len(rest) > 1:
-        rest = rest[1:]
+    rest = text
+    if text[:2] in {"$.", "$["} and len(text) > 2:
+        rest = text[1:].removeprefix(".")
+    elif text == "$":
+        return ()
     found: list[str | int | None] = []
     at = 0
     while at < len(rest):
@@ -25,7 +27,7 @@ def parse_place(text: str) -> Place:
         key, index, _ = step.groups()
         found.append(key if key is not None else int(index) if index is not None else None)
         at = step.end()
-    if not found and text != "$":
+    if not found:
         raise ValueError('a place in an answer is not empty; "$" is all of it')
     return tuple(found)
 

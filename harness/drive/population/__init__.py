@@ -16,7 +16,8 @@ from harness.drive.population.choice import (
     parse_faults,
     parse_mix,
 )
-from harness.drive.population.conductor import NAME, populate
+from harness.drive.population.conductor import populate
+from harness.drive.population.records import NAME
 from harness.drive.population.terms import Onlooker, Populated, PopulateOptions
 
 __all__ = [

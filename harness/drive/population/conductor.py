@@ -10,26 +10,25 @@ import signal
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from msgspec import UNSET
 
 from harness.drive.crew import HarnessFault
 from harness.drive.line import Exchange, TargetLost
 from harness.drive.population.choice import FAULT_TIMES, Population
 from harness.drive.population.hand import Hand
 from harness.drive.population.messages import Assignment, Batch, Broken, Containers, FromWorker, Halt
+from harness.drive.population.records import NAME, event, has_ended, header_of
 from harness.drive.population.terms import Onlooker, Populated, PopulateOptions
 from harness.drive.provision import ATTRIBUTES
 from harness.drive.record import operation_of
 from harness.drive.secrets import Vault
+from harness.drive.supply import OutOfContainers, Supply, creation, take
 from harness.drive.target import OpenTarget, TargetRefused
-from harness.history import Header, HistoryWriter, Operation
+from harness.history import HistoryWriter, Operation
 from harness.wire import Call
-
-NAME = "population"
-"""What histories of populations are called in their header."""
 
 _TICK_S = 0.1
 _AT_ONCE = 16  # calls of the conductor itself under way at one time
@@ -42,7 +41,6 @@ _STOP_S = 1.0
 _END_GRACE_S = 15.0  # beyond the limit of one request, for a worker process to end
 _MOST_REFUSED = 3
 _TIDY_LIMIT_S = 10.0
-_ENDED = frozenset({"Complete", "Cancelled"})
 
 
 async def populate(
@@ -52,7 +50,7 @@ async def populate(
     if population.faults.restart and target.endpoint.restart is None:
         raise TargetRefused("restart: the harness can restart only a server that it has started itself")
     began = time.monotonic()
-    with HistoryWriter(path, _header(population, target, options)) as writer:
+    with HistoryWriter(path, header_of(population, target, options)) as writer:
         conductor = _Conductor(population, target, options, writer, Populated(path), onlooker)
         try:
             await conductor.work()
@@ -63,21 +61,6 @@ async def populate(
             await conductor.close()
     conductor.result.seconds = time.monotonic() - began
     return conductor.result
-
-
-def _header(population: Population, target: OpenTarget, options: PopulateOptions) -> Header:
-    return Header(
-        scenario=NAME,
-        target=target.name,
-        level=options.level,
-        max_dispatch_attempts=options.max_dispatch_attempts,
-        seed=population.seed,
-        tokens={name: caller.uuid for name, caller in target.callers.items()},
-        settings=options.settings or {},
-        replays=[] if options.replay is None else [options.replay],
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        version=version("lockrace"),
-    )
 
 
 @dataclass
@@ -153,7 +136,7 @@ class _Conductor:
 
     def _asks_for_more(self) -> bool:
         wanted = self.population.operations
-        return wanted is not None and self.result.operations < wanted
+        return wanted is not None and self.result.operations < wanted and self.result.short is None
 
     async def _refill(self) -> None:
         missing = self.population.containers - len(self.open)
@@ -232,7 +215,7 @@ class _Conductor:
             self._incarnations[dispatcher] = int(incarnation)
         if operation.status is not None and operation.type != "info":
             self._heard = time.monotonic()
-        if operation.type == "ok" and operation.uuid in self.open and _has_ended(operation):
+        if operation.type == "ok" and operation.uuid in self.open and has_ended(operation):
             del self.open[operation.uuid]
             self.result.ended += 1
             self._moved = time.monotonic()
@@ -264,7 +247,7 @@ class _Conductor:
         for operation in hand.begun.values():
             self._add(operation)
         for number in hand.dispatchers:
-            self._add(_event("crash", f"D{number}#{self._incarnations.get(f'D{number}', 1)}", now, hand.pid))
+            self._add(event("crash", f"D{number}#{self._incarnations.get(f'D{number}', 1)}", now, hand.pid))
         for number in hand.dispatchers:
             self._incarnations[f"D{number}"] = self._incarnations.get(f"D{number}", 1) + 1
         fresh = self._hire({number: self._incarnations[f"D{number}"] for number in hand.dispatchers})
@@ -283,7 +266,7 @@ class _Conductor:
             await self.target.endpoint.restart()
         except TargetRefused as refused:
             raise TargetLost(f"the target did not come back from its restart: {refused}") from None
-        self._add(_event("restart", f"{NAME}#1", began_ns, None))
+        self._add(event("restart", f"{NAME}#1", began_ns, None))
         self._heard = time.monotonic()
 
     # the conductor's own calls
@@ -313,6 +296,8 @@ class _Conductor:
         return [uuid for uuid in self.made if uuid not in before]
 
     async def _make(self, name: str, refused: list[str]) -> bool:
+        if self.target.endpoint.supply is not None:
+            return await self._take(name, self.target.endpoint.supply)
         while len(refused) < _MOST_REFUSED:
             operation = await self._call("create", None, "setup", ATTRIBUTES, container=name)
             if operation.outcome == "granted" and operation.uuid is not None:
@@ -323,6 +308,27 @@ class _Conductor:
             texts = "; ".join(operation.errors or [operation.problem or ""])
             refused.append(f"asked for one, it was {operation.outcome} (status {operation.status}) {texts}".rstrip())
         return False
+
+    async def _take(self, name: str, supply: Supply) -> bool:
+        """Take a container from a supply; False where there is none left. Raises TargetLost."""
+        try:
+            taken = await take(supply, name, ATTRIBUTES, self._read)
+        except OutOfContainers as out:
+            self.result.short = str(out)
+            return False
+        if not taken.is_sure:
+            answer = taken.seen.answer
+            raise TargetLost(f"{taken.uuid} could not be read: {answer.problem or answer.outcome}")
+        self.made[taken.uuid] = self.open[taken.uuid] = name
+        self.result.created += 1
+        self._add(creation(taken, self._process, name))
+        seen = self._note(Call(op="get", token=self._secret, uuid=taken.uuid), taken.seen, "setup", container=name)
+        if seen.value is not None and seen.value.priority not in {UNSET, ATTRIBUTES["priority"]}:
+            await self._call("update", taken.uuid, "setup", {"priority": ATTRIBUTES["priority"]}, container=name)
+        return True
+
+    async def _read(self, uuid: str) -> Exchange:
+        return await self.target.line.call(0, Call(op="get", token=self._secret, uuid=uuid), self._names)
 
     async def probe(self) -> None:
         """Look at every container once more, so that the history tells how each ended."""
@@ -346,10 +352,15 @@ class _Conductor:
         self, op: str, uuid: str | None, phase: str, sent: dict[str, Any] | None = None, **more: Any
     ) -> Operation:
         call = Call(op=op, token=self._secret, uuid=uuid, sent=sent)
-        exchange: Exchange = await self.target.line.call(0, call, self._names)
-        process = f"{NAME}#{self._incarnations.get(NAME, 1)}"
+        return self._note(call, await self.target.line.call(0, call, self._names), phase, **more)
+
+    @property
+    def _process(self) -> str:
+        return f"{NAME}#{self._incarnations.get(NAME, 1)}"
+
+    def _note(self, call: Call, exchange: Exchange, phase: str, **more: Any) -> Operation:
         more |= {"phase": phase, "token": "shared"}
-        operation = operation_of(call, exchange, process, self._hashed, self.made, **more)
+        operation = operation_of(call, exchange, self._process, self._hashed, self.made, **more)
         self._add(operation)
         if operation.type == "info":
             self._incarnations[NAME] = self._incarnations.get(NAME, 1) + 1
@@ -375,22 +386,3 @@ class _Conductor:
         finally:
             for call in waiting:
                 call.close()
-
-
-def _has_ended(operation: Operation) -> bool:
-    """Whether a granted operation left, or saw, its container at its end."""
-    if operation.op == "update" and (operation.sent or {}).get("state") in _ENDED:
-        return True
-    return operation.value is not None and operation.value.state in _ENDED
-
-
-def _event(op: str, process: str, began_ns: int, pid: int | None) -> Operation:
-    return Operation(
-        op=op,
-        process=process,
-        pid=pid,
-        invoke_ns=began_ns,
-        return_ns=time.monotonic_ns(),
-        type="ok",
-        outcome="granted",
-    )

@@ -38,4 +38,5 @@ class Populated:
     unsent: int = 0  # calls that found nobody to take them: they did not happen, and are not in the history
     seconds: float = 0.0
     out_of_time: bool = False
+    short: str | None = None  # why there were too few containers
     lost: str | None = None  # the target went away, or said nothing that could be understood
