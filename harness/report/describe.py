@@ -41,7 +41,7 @@ def request_of(operation: Operation) -> str:
     parts = [operation.op]
     if operation.op == "use" and operation.token:
         parts.append(operation.token)
-    if operation.sent and operation.op != "create":  # a container's whole description says nothing about a race
+    if operation.sent and operation.op not in {"create", "use"}:  # a container's whole description says nothing
         parts += [f"{name}={_value(value)}" for name, value in operation.sent.items()]
     return shortened(harmless(" ".join(parts)), 80)
 

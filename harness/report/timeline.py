@@ -18,6 +18,7 @@ from msgspec import UNSET, UnsetType
 from harness.check.verdict import Violation
 from harness.history import Operation
 from harness.report.describe import HARNESS, answer_of, dispatcher_of, harmless, request_of, requirement_text
+from harness.report.spelling import Spelling, spelling_of, told_apart
 
 Overlap = Literal["", "first", "middle", "last"]
 """Where a row stands in a block of operations whose times overlap."""
@@ -47,6 +48,7 @@ class Row:
     violating: bool
     overlap: Overlap
     where: str = ""  # the container, where a timeline is about several
+    spelling: Spelling = ""  # of the token that it sent, where that is what differs
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,14 @@ def timeline(operations: Sequence[Operation], violation: Violation) -> Timeline:
     first_state = watches.only.state
     start = min((operation.invoke_ns for _, operation in shown), default=0)
     overlaps = _overlaps([operation for _, operation in shown])
+    apart = told_apart(operation for _, operation in shown)
     rows = []
     for (index, operation), overlap in zip(shown, overlaps, strict=True):
         watch = watches.of(operation)
         token = watch.see(operation)
+        spelling: Spelling = spelling_of(operation) if operation.secret in apart else ""
+        if spelling and operation.secret is not None:
+            token = watch.names.get(operation.secret, "")
         back = None if operation.return_ns is None else (operation.return_ns - start) / 1e6
         rows.append(
             Row(
@@ -95,6 +101,7 @@ def timeline(operations: Sequence[Operation], violation: Violation) -> Timeline:
                 violating=index in evidence,
                 overlap=overlap,
                 where=harmless(operation.container or operation.uuid or "") if watches.apart else "",
+                spelling=spelling,
             )
         )
     return Timeline(violation, name, "" if watches.apart else first_state, _columns(rows), tuple(rows))
@@ -135,7 +142,9 @@ def told(row: Row) -> str:
     operation = row.operation
     asked, answer = request_of(operation), answer_of(operation)
     if operation.op == "use" and row.token:
-        asked, answer = f"use token {row.token}", str(operation.status or answer)
+        asked, answer = f"use {token_of(row)}", str(operation.status or answer)
+    elif row.spelling and row.token:
+        asked, answer = f"{asked} by {token_of(row)}", str(operation.status or answer)
     elif operation.op == "auth" and row.token:
         answer = f"{operation.status or ''} token {row.token}".strip()
     elif operation.op == "get" and operation.value is not None and isinstance(operation.value.state, str):
@@ -144,6 +153,11 @@ def told(row: Row) -> str:
         asked = f"{asked} {row.where}"
     fault = f" ({harmless(operation.fault)})" if operation.fault else ""
     return f"{asked} → {answer}{fault}" if answer else f"{asked}{fault}"
+
+
+def token_of(row: Row) -> str:
+    """The token that a row is about by its number; with its spelling, where that is what differs."""
+    return {"": "token", "bare": "bare token", "v2": "v2/UUID/token"}[row.spelling] + f" {row.token}"
 
 
 def seen_sentence(violation: Violation) -> str:

@@ -27,7 +27,7 @@ from harness.report.describe import (
     request_of,
     step_of,
 )
-from harness.report.timeline import Row, Timeline, told, window
+from harness.report.timeline import Row, Timeline, token_of, told, window
 
 MOST_ROWS = 80
 """Operations in one picture."""
@@ -152,7 +152,7 @@ def _label(row: Row) -> str:
     if operation.op in EVENTS:
         return operation.op
     status = str(operation.status) if operation.status is not None else "?"
-    token = f" token {row.token}" if row.token else ""
+    token = f" {token_of(row)}" if row.token else ""
     fault = f" ({harmless(operation.fault)})" if operation.fault else ""
     state = operation.sent.get("state") if operation.op == "update" and operation.sent else None
     asked = harmless(f"{operation.op}→{state}" if state else operation.op)
