@@ -10,6 +10,7 @@ from harness.check.verdict import Violation
 from harness.contract import REQUIREMENTS, covers
 from harness.report.describe import harmless, shortened
 from harness.report.result import Label, RunResult, ScenarioResult
+from harness.scenario import shipped
 
 WORST_FIRST: tuple[Label, ...] = ("violation", "inconclusive", "baseline", "known race", "conforms")
 
@@ -164,6 +165,8 @@ def replay_command(run: RunResult, result: ScenarioResult, violation: Violation 
     if text.startswith("lockrace "):  # a population: the whole command
         return harmless(text)
     words = ["lockrace", "replay", text, *_aim(run)]
+    if not result.scenario.path.resolve().is_relative_to(shipped()):
+        words += ["--scenarios", relative(result.scenario.path)]
     if run.level != "must":
         words += ["--level", run.level]
     if run.settings.get("run_auth"):
@@ -181,7 +184,7 @@ def _aim(run: RunResult) -> list[str]:
         words += ["--token-file", str(settings["token_file"])]
     if settings.get("insecure"):
         words.append("--insecure")
-    for option in ("max_rps", "cluster"):
+    for option in ("max_dispatch_attempts", "max_rps", "cluster"):
         if settings.get(option):
             words += [f"--{option.replace('_', '-')}", str(settings[option])]
     return words

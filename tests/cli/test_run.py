@@ -262,6 +262,11 @@ def test_a_new_scenario_loads_and_conforms_as_it_is(lockrace: Lockrace, kind: st
     assert lockrace("new", "mine", "--kind", kind).returncode == 0
     done = lockrace("run", "mine.race.yaml", "--runs", "5")
     assert done.returncode == 0, done.stdout + done.stderr
+    if kind == "order":
+        done = lockrace("run", "mine.race.yaml", "--target", "reference:lock_noop")
+        (replay,) = {line.split(maxsplit=1)[1] for line in done.stdout.splitlines() if line.startswith("replay ")}
+        again = lockrace(*replay.split()[1:])
+        assert (done.returncode, again.returncode) == (1, 1), replay + again.stderr
     assert lockrace("new", "mine", "--kind", kind).returncode == 2  # nothing is overwritten
 
 

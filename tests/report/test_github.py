@@ -9,8 +9,7 @@ from harness.scenario import Mark
 from tests.report.builders import known_race, result, run_of, scenario, table, unsure, violated
 
 
-def test_a_violation_is_an_error_on_its_yaml_line(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
+def test_a_violation_is_an_error_on_its_yaml_line():
     (line,) = annotations(run_of(violated())).splitlines()
     assert line == (
         "::error file=scenarios/races/two_lockers.race.yaml,line=14,col=10,"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.check.verdict import Violation
-from harness.report.summary import failures, families
+from harness.report.summary import failures, families, replay_command
 from harness.report.terminal import (
     FAILURE_LINES,
     Look,
@@ -21,6 +21,7 @@ from harness.scenario import Mark
 from tests.report.builders import Book, herd, known_race, result, run_of, scenario, table, unsure, violated
 
 PLAIN = Look(110)
+ROOT = Path(__file__).parents[2]
 
 
 def failure_of(*results, look=PLAIN, **more):
@@ -267,3 +268,15 @@ def test_the_order_that_has_no_place_for_an_operation_is_told():
     told = "order a legal order gets as far as D[0]'s lock; with D[3]'s lock next it cannot be completed"
     assert told in failure_of(herd(5, rounds=2))
     assert "order" not in failure_of(violated())
+
+
+def test_a_replay_names_what_it_needs(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    run = run_of(violated())
+    run.settings |= {"max_dispatch_attempts": 3}
+    assert replay_command(run, run.results[0]) == (
+        "lockrace replay two_lockers:a_lock,b_lock --target reference:check_before_lock --max-dispatch-attempts 3 "
+        "--scenarios scenarios/races/two_lockers.race.yaml"
+    )
+    monkeypatch.chdir(ROOT)  # there the scenario is a shipped one
+    assert "--scenarios" not in replay_command(run, run.results[0])
