@@ -19,7 +19,7 @@ from harness.report.summary import (
     violated_requirements,
 )
 from harness.report.timeline import seen_sentence
-from harness.scenario import Mark
+from harness.scenario import Mark, shipped
 
 MOST_ANNOTATIONS = 9
 """GitHub shows ten of a step; the tenth counts the others."""
@@ -70,15 +70,32 @@ def _violation(run: RunResult, found: Failure) -> str:
 
 
 def _command(kind: str, path: Path, mark: Mark, title: str, text: str) -> str:
-    """One workflow command; a file that lies outside the work tree is left out, since GitHub could not show it."""
+    """One workflow command; a file that lies outside the repository is named in the text, since GitHub has no such."""
     place = []
-    try:
-        inside = path.resolve().relative_to(Path.cwd())
-        place = [f"file={_property(inside.as_posix())}", f"line={mark.line}", f"col={mark.column}"]
-    except ValueError:
-        text = f"{path}:{mark.line}:{mark.column}\n{text}"
+    if inside := _in_repository(path):
+        place = [f"file={_property(inside)}", f"line={mark.line}", f"col={mark.column}"]
+    else:
+        text = f"{_place(path, mark)}\n{text}"
     properties = ",".join([*place, f"title={_property(shortened(harmless(title), 200))}"])
     return f"::{kind} {properties}::{_data(shortened(text, 2000))}"
+
+
+def _in_repository(path: Path) -> str | None:
+    """A file as GitHub knows it: from the root of the repository that we are in, or from here where there is none."""
+    here = Path.cwd()
+    root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    whole = path.resolve()
+    return whole.relative_to(root).as_posix() if whole.is_relative_to(root) else None
+
+
+def _place(path: Path, mark: Mark) -> str:
+    """A line of a scenario for readers; of one that ships, the same on every machine."""
+    whole, name = path.resolve(), _in_repository(path)
+    if name is None:
+        ships = whole.is_relative_to(shipped())
+        name = f"{whole.relative_to(shipped()).as_posix()}, as it ships" if ships else str(path)
+        return f"line {mark.line} of {name}"
+    return f"{name}:{mark.line}:{mark.column}"
 
 
 def _data(text: str) -> str:
@@ -118,7 +135,7 @@ def _violations(run: RunResult, found: list[Failure]) -> list[str]:
             f"### {violation.requirement} in {markdown_cell(scenario.name)}\n\n"
             f"{markdown_cell(requirement_text(violation.requirement))}\n\n"
             f"**Seen:** {markdown_cell(seen_sentence(violation))} "
-            f"(in {one.runs} {'run' if one.runs == 1 else 'runs'}; {markdown_cell(scenario.place(mark))})\n\n"
+            f"(in {one.runs} {'run' if one.runs == 1 else 'runs'}; {markdown_cell(_place(scenario.path, mark))})\n\n"
             + "".join(f"- {other.requirement}: {markdown_cell(seen_sentence(other))}\n" for other in one.also[:10])
             + ("\n" if one.also else "")
             + f"```\n{replay_command(run, one.result, violation).replace('```', '')}\n```\n\n"

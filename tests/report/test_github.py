@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.check.verdict import Violation
 from harness.report.github import MOST_ANNOTATIONS, MOST_SUMMARY, annotations, job_summary
-from harness.scenario import Mark
+from harness.scenario import Mark, shipped
 from tests.report.builders import known_race, result, run_of, scenario, table, unsure, violated
 
 
@@ -40,13 +40,45 @@ def test_at_most_nine_and_then_a_count():
     assert lines[-1] == "::error title=lockrace::and 21 more; the job summary lists them"
 
 
-def test_a_file_outside_the_work_tree_is_named_in_the_text(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    outside = scenario("two_lockers", path=Path("/elsewhere/two_lockers.race.yaml"))
+def violated_in(path):
     found = Violation("invariant", "x", "LOCK-3", "seen", 0, (1,), "c1", Mark(3, 2))
-    (line,) = annotations(run_of(result("violation", outside, violations=[found]))).splitlines()
+    return run_of(result("violation", scenario("two_lockers", path=path), violations=[found]))
+
+
+def test_a_file_is_named_from_the_root_of_the_repository_wherever_the_command_runs(monkeypatch, tmp_path):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "server" / "ci").mkdir(parents=True)
+    for folder, written in [
+        (".", "races/a b,c.race.yaml"),
+        ("server/ci", "../../races/a b,c.race.yaml"),
+        ("server/ci", str(tmp_path / "races" / "a b,c.race.yaml")),
+    ]:
+        monkeypatch.chdir(tmp_path / folder)
+        run = violated_in(Path(written))
+        (line,) = annotations(run).splitlines()
+        assert line.startswith("::error file=races/a b%2Cc.race.yaml,line=3,col=2,title=")
+        assert "races/a b,c.race.yaml:3:2)" in job_summary(run)
+
+
+def test_where_there_is_no_repository_a_file_is_named_from_here(monkeypatch, tmp_path):
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "deep")
+    (line,) = annotations(violated_in(tmp_path / "deep" / "mine.race.yaml")).splitlines()
+    assert "file=mine.race.yaml,line=3" in line
+    (line,) = annotations(violated_in(tmp_path / "mine.race.yaml")).splitlines()
     assert "file=" not in line
-    assert "/elsewhere/two_lockers.race.yaml:3:2%0Aseen" in line
+
+
+def test_a_file_outside_the_repository_is_named_in_the_text(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    run = violated_in(Path("/elsewhere/two_lockers.race.yaml"))
+    (line,) = annotations(run).splitlines()
+    assert "file=" not in line
+    assert "::line 3 of /elsewhere/two_lockers.race.yaml%0Aseen" in line
+    run = violated_in(shipped() / "races" / "two_lockers.race.yaml")
+    (line,) = annotations(run).splitlines()
+    assert "::line 3 of races/two_lockers.race.yaml, as it ships%0Aseen" in line
+    assert str(shipped()) not in line + job_summary(run)
 
 
 def test_nothing_that_a_server_says_becomes_a_command():
