@@ -77,6 +77,10 @@ def lockrace() -> None:
 
 def main() -> None:
     """Entry point of the command; every way to end has its exit code."""
+    if "_LOCKRACE_COMPLETE" in os.environ:
+        from harness.cli.completing import complete  # noqa: PLC0415
+
+        sys.exit(complete(lockrace))
     try:
         code = lockrace.main(standalone_mode=False)
     except click.exceptions.Abort:

@@ -11,9 +11,10 @@ from typing import Any
 import click
 
 from harness.cli.options import make_target
-from harness.cli.running import target_choice
+from harness.cli.running import pace_of, target_choice
 from harness.drive.crew import HarnessFault
 from harness.drive.line import TargetLost
+from harness.drive.pace import Pace
 from harness.drive.provision import provision, tidy_up
 from harness.drive.secrets import Vault
 from harness.drive.stage import Stage
@@ -34,8 +35,9 @@ def examine(chosen: dict[str, Any]) -> int:
     resolution_ns = time.get_clock_info("monotonic").resolution * 1e9
     _say(resolution_ns <= 1000, f"the monotonic clock counts in steps of {resolution_ns:.0f} ns")
     target = make_target(target_choice(chosen))
+    options = RunOptions(level=chosen["level"], timeout_s=chosen["timeout_s"])
     try:
-        return asyncio.run(_visit(target, RunOptions(level=chosen["level"], timeout_s=chosen["timeout_s"])))
+        return asyncio.run(_visit(target, options, pace_of(chosen)))
     except (TargetRefused, TargetLost) as error:
         _say(False, str(error))
         return UNREACHABLE
@@ -44,9 +46,9 @@ def examine(chosen: dict[str, Any]) -> int:
         return FAULT
 
 
-async def _visit(target: Target, options: RunOptions) -> int:
+async def _visit(target: Target, options: RunOptions, pace: Pace | None) -> int:
     began = time.monotonic()
-    async with opened_target(target, options) as opened:
+    async with opened_target(target, options, pace) as opened:
         _say(True, f"{opened.name} answers at {opened.endpoint.url} ({time.monotonic() - began:.1f} s)")
         for name, caller in opened.callers.items():
             _say(True, f"the {name} token is accepted: {caller.uuid}")

@@ -2,9 +2,11 @@
 
 import click
 
+from harness.cli.options import proposing
+
 
 @click.command("explain", short_help="Explain what a name in a report means.")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=proposing("explained"))
 def command(name: str | None) -> int:
     """Explain NAME: a requirement (LOCK-3), an invariant, a known race, a mutant or variant, a scenario, an exit code.
 

@@ -1,7 +1,6 @@
 """What `lockrace explain` says of each kind of name; all of it from the registries that check and reports read."""
 
 import textwrap
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -19,24 +18,22 @@ _WIDTH = 100
 
 def explain(name: str) -> str:
     """Everything that is known under `name`; click.UsageError with the nearest name where nothing is."""
-    kinds: list[tuple[Callable[[str], str | None], list[str]]] = [
-        (_requirement, list(REQUIREMENTS)),
-        (_invariant, list(_INVARIANTS)),
-        (_race, list(KNOWN_RACES)),
-        (_exit_code, [str(code) for code in EXIT_CODES]),
-        (_label, list(_LABELS)),
-    ]
-    found = [text for say, _ in kinds if (text := say(name)) is not None]
-    found += [text for say in (_scenario, _departure) if (text := say(name)) is not None]
+    kinds = (_requirement, _invariant, _race, _exit_code, _label, _scenario, _departure)
+    found = [text for say in kinds if (text := say(name)) is not None]
     if not found:
-        names = [one for _, all_names in kinds for one in all_names] + _scenario_names() + list(_departures())
-        raise click.UsageError(f"nothing is called {name!r}{near(name, names)}; `lockrace explain` lists every name")
+        known = [one for some in names().values() for one in some]
+        raise click.UsageError(f"nothing is called {name!r}{near(name, known)}; `lockrace explain` lists every name")
     return "\n".join(found)
 
 
 def listing() -> str:
     """Every name that can be explained, by kind."""
-    kinds = {
+    return "\n".join(f"{kind}\n{_wrapped(', '.join(some))}" for kind, some in names().items())
+
+
+def names() -> dict[str, list[str]]:
+    """Every name that can be explained, by kind."""
+    return {
         "requirements": list(REQUIREMENTS),
         "invariants": list(_INVARIANTS),
         "known races": list(KNOWN_RACES),
@@ -45,7 +42,6 @@ def listing() -> str:
         "exit codes": [str(code) for code in EXIT_CODES],
         "labels": list(_LABELS),
     }
-    return "\n".join(f"{kind}\n{_wrapped(', '.join(names))}" for kind, names in kinds.items())
 
 
 _INVARIANTS: dict[str, Property] = {**INVARIANTS, **POPULATION_INVARIANTS}

@@ -5,12 +5,13 @@ from typing import Any
 
 import click
 
-from harness.cli.options import target_options
+from harness.cli.options import cluster_option, proposing, target_options
 
 
 @click.command("explore", short_help="Search for orders that violate.")
-@click.argument("scenario", required=False)
+@click.argument("scenario", required=False, shell_complete=proposing("scenarios_or_files"))
 @target_options
+@cluster_option
 @click.option("--dispatchers", type=click.IntRange(1, 26), help="How many; 2 where no --program says it.")
 @click.option(
     "--program",

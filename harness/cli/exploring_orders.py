@@ -11,7 +11,7 @@ import click
 
 from harness.cli.exploring import dropped_rules, parse_calls, save
 from harness.cli.options import application_tokens, make_target, near
-from harness.cli.running import seconds, target_choice
+from harness.cli.running import pace_of, seconds, target_choice
 from harness.contract import Level
 from harness.drive.crew import HarnessFault
 from harness.drive.line import TargetLost
@@ -117,7 +117,8 @@ async def _explore_model(scenario: Scenario, chosen: dict[str, Any]) -> int:
 
 async def _explore_server(scenario: Scenario, chosen: dict[str, Any]) -> int:
     level: Level = chosen["level"]
-    async with connected(make_target(target_choice(chosen)), chosen["timeout_s"]) as target:
+    async with connected(make_target(target_choice(chosen)), chosen["timeout_s"], pace_of(chosen)) as target:
+        target.cluster = chosen["cluster"]
         play = player(target, level, chosen["max_dispatch_attempts"])
         found = await search_orders(
             scenario,

@@ -4,10 +4,17 @@ from pathlib import Path
 
 import click
 
+from harness.cli.options import proposing
+
 
 @click.command("list", short_help="List scenarios.")
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
-@click.option("--select", metavar="TERMS", help="Only these names, tags or requirement IDs: a,b,c.")
+@click.option(
+    "--select",
+    metavar="TERMS",
+    shell_complete=proposing("terms"),
+    help="Only these names, tags or requirement IDs: a,b,c.",
+)
 @click.option("--instances", is_flag=True, help="A line per instance: parameters and rows of tables.")
 def command(paths: tuple[Path, ...], select: str | None, *, instances: bool) -> int:
     """List the scenarios under PATHS (default: all shipped): name, level, how many instances, summary."""

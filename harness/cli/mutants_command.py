@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from harness.cli.options import proposing
+
 
 @click.command("mutants", short_help="Kill every mutant of the reference server, accuse no variant.")
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=proposing("departures"))
 @click.option(
     "--scenarios",
     "paths",

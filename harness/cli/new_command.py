@@ -4,10 +4,18 @@ from pathlib import Path
 
 import click
 
+from harness.cli.options import proposing
+
 
 @click.command("new", short_help="Write a scenario file to start from.")
 @click.argument("name")
-@click.option("--kind", default="order", show_default=True, help="order, every, cases, race or fault.")
+@click.option(
+    "--kind",
+    default="order",
+    show_default=True,
+    shell_complete=proposing("kinds_of_scenario"),
+    help="order, every, cases, race or fault.",
+)
 @click.option(
     "--in",
     "folder",

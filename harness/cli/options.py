@@ -1,6 +1,7 @@
 """Options that several commands share, and how they become a target and its tokens."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+_CLUSTER = re.compile(r"[a-z0-9]{5}")
 LEVEL_CHOICES = click.Choice(["must", "arvados", "run_auth"])
 KNOWN_CHOICES = click.Choice(["any", "reproduced", "closed"])
 
@@ -32,8 +34,20 @@ class TargetChoice:
     ready: str
     max_dispatch_attempts: int | None
     restart_command: str | None = None
+    max_rps: int | None = None
     out: Path = Path("lockrace-out")
     server_options: tuple[str, ...] = ()
+
+
+def proposing(kind: str) -> Callable[..., Any]:
+    """What the shell proposes for a parameter: a function of `completing`, imported when the shell asks."""
+
+    def propose(*asked: Any) -> Any:
+        from harness.cli import completing  # noqa: PLC0415
+
+        return getattr(completing, kind)(*asked)
+
+    return propose
 
 
 def target_options(command: _F) -> _F:
@@ -46,6 +60,7 @@ def target_options(command: _F) -> _F:
                 show_default=True,
                 envvar="LOCKRACE_TARGET",
                 metavar="TARGET",
+                shell_complete=proposing("targets"),
                 help="An http(s):// URL; reference, or reference:NAME for one of its mutants or variants; model; "
                 "asgi:MODULE:NAME for a Python application in this process.",
             ),
@@ -72,6 +87,13 @@ def target_options(command: _F) -> _F:
                 "--restart-command",
                 metavar="COMMAND",
                 help="With a URL: what kills your server and starts it again; scenarios of DUR-1 need it.",
+            ),
+            click.option(
+                "--max-rps",
+                type=click.IntRange(1),
+                metavar="N",
+                help="For a site that others use: never more than N requests a second reach it. A round of a race is "
+                "not split, one of more than N has the time of that many to itself.",
             ),
             click.option(
                 "--level",
@@ -101,15 +123,32 @@ def target_options(command: _F) -> _F:
     return command
 
 
+def _five_letters(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:
+    if given is not None and not _CLUSTER.fullmatch(given):
+        raise click.BadParameter(f"{given[:40]!r} is no cluster: want five small letters or digits, such as zzzzz")
+    return given
+
+
+cluster_option = click.option(
+    "--cluster",
+    metavar="ID",
+    callback=_five_letters,
+    help="What uuids that nobody has begin with (default: what the shared token's own does).",
+)
+
+
 def make_target(choice: TargetChoice) -> "Target":
     """The target that the user chose; click.UsageError says what is missing."""
-    from harness.drive.served import CommandTarget, restart_by  # noqa: PLC0415
+    from harness.drive.served import LOOK_AGAIN_S, CommandTarget, restart_by  # noqa: PLC0415
     from harness.drive.target import UrlTarget  # noqa: PLC0415
 
+    look_again_s = LOOK_AGAIN_S if choice.max_rps is None else max(LOOK_AGAIN_S, 1 / choice.max_rps)
     if choice.start is not None:
-        return CommandTarget(choice.start, _tokens(choice), choice.ready, choice.out / "server.log")
+        return CommandTarget(choice.start, _tokens(choice), choice.ready, choice.out / "server.log", look_again_s)
     if choice.target.startswith(("http://", "https://")):
-        restart = None if choice.restart_command is None else partial(restart_by, choice.restart_command, choice.target)
+        restart = None
+        if choice.restart_command is not None:
+            restart = partial(restart_by, choice.restart_command, choice.target, look_again_s)
         return UrlTarget(choice.target, _tokens(choice), choice.insecure, restart)
     if choice.target == "model":
         from harness.explore.model_line import ModelTarget  # noqa: PLC0415

@@ -5,12 +5,13 @@ from typing import Any
 
 import click
 
-from harness.cli.options import target_options
+from harness.cli.options import cluster_option, proposing, target_options
 
 
 @click.command("replay", short_help="Run one order again.")
-@click.argument("text")
+@click.argument("text", shell_complete=proposing("replay_texts"))
 @target_options
+@cluster_option
 @click.option(
     "--scenarios",
     "paths",

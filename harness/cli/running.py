@@ -15,6 +15,7 @@ import click
 
 from harness.cli.choosing import choose, load_all
 from harness.cli.options import TargetChoice, make_target
+from harness.drive.pace import Pace
 from harness.plan import Plan, make_plan
 from harness.report.baseline import BaselineFile, read_baseline
 from harness.report.decision import exit_code
@@ -37,7 +38,6 @@ class Screen:
         self._detail = detail
         self._stack = contextlib.ExitStack()
         self._progress: Progress | None = None
-        self._plan: Plan | None = None
 
     def started(self, plans: Sequence[Plan]) -> None:
         """Open the progress lines."""
@@ -46,12 +46,11 @@ class Screen:
 
     def planned(self, plan: Plan) -> None:
         """Say what is being tried now."""
-        self._plan = plan
-        self._at(0)
+        self._at(plan, 0)
 
-    def ran(self, run: int) -> None:
+    def ran(self, plan: Plan, run: int) -> None:
         """Say how far it has come."""
-        self._at(run + 1)
+        self._at(plan, run + 1)
 
     def finished(self, result: ScenarioResult) -> None:
         """Hand on what was judged."""
@@ -62,13 +61,13 @@ class Screen:
         """Close the progress lines, and tell what was finished."""
         self._stack.close()
 
-    def _at(self, runs: int) -> None:
-        if self._progress is not None and self._plan is not None:
-            self._progress.at(self._plan.scenario, runs, self._plan.runs)
+    def _at(self, plan: Plan, runs: int) -> None:
+        if self._progress is not None:
+            self._progress.at(plan.scenario, runs, plan.runs)
 
 
-def run_scenarios(chosen: dict[str, Any]) -> int:
-    """Run what the options of `lockrace run` choose; prints, and returns the exit code."""
+def run_scenarios(chosen: dict[str, Any], begun: float) -> int:
+    """Run what the options of `lockrace run` choose; prints, and returns the exit code. Time counts from `begun`."""
     scenarios = load_all(chosen["paths"])
     if chosen["select"]:
         scenarios = choose(scenarios, chosen["select"])
@@ -80,20 +79,24 @@ def run_scenarios(chosen: dict[str, Any]) -> int:
     except ScenarioError as error:
         click.echo(str(error), err=True)
         return 2
-    return report_on(plans, chosen, seed)
+    return report_on(plans, chosen, seed, begun)
 
 
-def report_on(plans: Sequence[Plan], chosen: dict[str, Any], seed: int) -> int:
+def report_on(plans: Sequence[Plan], chosen: dict[str, Any], seed: int, begun: float | None = None) -> int:
     """Drive plans with the chosen options and report on standard output; the exit code."""
     target = make_target(target_choice(chosen))
     options = RunOptions(
         level=chosen["level"],
         seed=seed,
         budget_s=seconds(chosen.get("budget")),
+        begun=begun,
+        jobs=chosen.get("jobs", 1),
         timeout_s=chosen["timeout_s"],
         known=chosen.get("known", "any"),
         baseline=baseline_of(chosen.get("baseline")),
         release=chosen.get("release", "auto"),
+        max_rps=chosen["max_rps"],
+        cluster=chosen["cluster"],
         max_dispatch_attempts=chosen["max_dispatch_attempts"],
         keep=chosen.get("keep", False),
         fail_fast=chosen.get("fail_fast", False),
@@ -177,8 +180,14 @@ def target_choice(chosen: dict[str, Any]) -> TargetChoice:
         ready=chosen["ready"],
         max_dispatch_attempts=chosen["max_dispatch_attempts"],
         restart_command=chosen.get("restart_command"),
+        max_rps=chosen["max_rps"],
         out=chosen.get("out") or Path("lockrace-out"),
     )
+
+
+def pace_of(chosen: dict[str, Any]) -> Pace | None:
+    """The pace that the user chose, if any."""
+    return None if chosen["max_rps"] is None else Pace(chosen["max_rps"])
 
 
 def settings_of(chosen: dict[str, Any]) -> dict[str, Any]:

@@ -86,6 +86,11 @@ def lines_of(populated: Populated, tally: Tally) -> list[str]:
 
 def run_simulation(chosen: dict[str, Any]) -> int:
     """Run what the options of `lockrace simulate` choose; prints, and returns the exit code."""
+    if chosen["max_rps"] is not None:
+        raise click.UsageError(
+            "--max-rps: a population asks as often as its dispatchers like, which is what it is for; on a site that "
+            "others use, `lockrace run --max-rps N` is the one to try"
+        )
     population = population_of(chosen)
     choice = _target_choice(chosen, population)
     target = make_target(choice)

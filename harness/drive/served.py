@@ -28,7 +28,7 @@ from harness.wire import ARVADOS, Wire
 _READY_LIMIT_S = 60.0
 _END_LIMIT_S = 5.0
 _LOG_LINES = 15
-_LOOK_AGAIN_S = 0.05
+LOOK_AGAIN_S = 0.05
 _URL = re.compile(r"https?://\S+")
 
 
@@ -61,10 +61,10 @@ class ReferenceTarget:
     defect: str | None = None
     secrets: dict[str, str] = field(default_factory=made_up_secrets, repr=False)
     supply: Supply | None = None
-    _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
-    _process: asyncio.subprocess.Process | None = field(default=None, repr=False)
-    _log: Path | None = field(default=None, repr=False)
-    _port: int = 0
+    _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, init=False, repr=False)
+    _process: asyncio.subprocess.Process | None = field(default=None, init=False, repr=False)
+    _log: Path | None = field(default=None, init=False, repr=False)
+    _port: int = field(default=0, init=False)
 
     @property
     def name(self) -> str:
@@ -122,11 +122,11 @@ class CommandTarget:
     secrets: dict[str, str] = field(repr=False)
     ready_path: str = "/"
     log: Path = Path("server.log")  # what it says; begun anew by every run
-    look_again_s: float = _LOOK_AGAIN_S  # until the ready path answers
+    look_again_s: float = LOOK_AGAIN_S  # until the ready path answers
     wire: Wire = ARVADOS
     supply: Supply | None = None
-    _process: asyncio.subprocess.Process | None = field(default=None, repr=False)
-    _port: int = 0
+    _process: asyncio.subprocess.Process | None = field(default=None, init=False, repr=False)
+    _port: int = field(default=0, init=False)
 
     @property
     def name(self) -> str:
@@ -198,7 +198,7 @@ async def _start(
         )
 
 
-async def restart_by(command: str, url: str, look_again_s: float = _LOOK_AGAIN_S) -> None:
+async def restart_by(command: str, url: str, look_again_s: float = LOOK_AGAIN_S) -> None:
     """Run the user's own command that kills a server and starts it again, then wait until the server answers."""
     process = await asyncio.create_subprocess_exec(*shlex.split(command), stdin=asyncio.subprocess.DEVNULL)
     try:

@@ -102,13 +102,10 @@ class OpenTarget:
 
 
 @contextlib.asynccontextmanager
-async def connected(
-    target: Target, timeout_s: float, pace: Pace | None = None, cluster: str | None = None
-) -> AsyncIterator[OpenTarget]:
+async def connected(target: Target, timeout_s: float, pace: Pace | None = None) -> AsyncIterator[OpenTarget]:
     """Open a target and learn whose tokens the dispatch tokens are; on leaving, end all that was started for it.
 
-    `pace` and `cluster` are what the user chose, as in OpenTarget. Raises TargetRefused where nobody answers, or a
-    token is not accepted.
+    Raises TargetRefused where nobody answers, or a token is not accepted.
     """
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(target.close)
@@ -124,7 +121,7 @@ async def connected(
         callers = {name: await introduce(line, endpoint, name) for name in TOKEN_NAMES if name in endpoint.secrets}
         if pace is not None and endpoint.restart is not None:
             endpoint = replace(endpoint, restart=partial(_restart_in_turn, endpoint.restart, pace))
-        yield OpenTarget(target.name, endpoint, line, callers, squad, pace, cluster)
+        yield OpenTarget(target.name, endpoint, line, callers, squad, pace)
 
 
 async def _restart_in_turn(restart: Callable[[], Awaitable[None]], pace: Pace) -> None:
