@@ -20,7 +20,7 @@ from harness.history import Shown
 from harness.scenario import Fault
 from harness.wire import ARVADOS, Answer, Call, Reply, Request, Wire
 
-_HELD_LIMIT_S = 20.0
+_HELD_LIMIT_S = 60.0
 _PACED_HELD_LIMIT_S = 600.0  # the request may have to wait for room before
 _RELEASE_AHEAD_NS = 2_000_000  # every process has read its release before the moment comes
 _PAGES_LIMIT = 100
@@ -123,6 +123,7 @@ class HttpLine:
         by_desk: dict[int, list[int]] = {}
         for index, (desk, *_) in enumerate(encoded):
             by_desk.setdefault(desk, []).append(index)
+        await asyncio.gather(*(self._crew.desk(desk).started() for desk in by_desk))  # nobody is armed meanwhile
         armed = await asyncio.gather(
             *(self._crew.desk(desk).arm([encoded[i][3] for i in indices]) for desk, indices in by_desk.items())
         )
