@@ -52,7 +52,7 @@ from harness.scenario.precedence import predecessors
 from harness.wire import Call, Reply, Wire
 from harness.wire.message import Failure
 
-_GRACE_S = 10.0  # beyond a request's own limit, before a round counts as broken
+_GRACE_S = 60.0  # beyond a request's own limit, before a round counts as broken
 _RETRY_PAUSE_S = 0.05
 _RENEWED_LANES = 16  # connections that are opened anew for each batch of rounds, at most
 _SPARE_LANES = 4  # connections beyond one a dispatcher, so that rounds rotate over the target's workers

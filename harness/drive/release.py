@@ -18,7 +18,7 @@ from harness.drive.transport import Answer, Transport
 ReleaseChoice = Literal["auto", "gate", "burst"]
 
 ROUNDS = 15  # of each kind
-_WAIT_S = 10.0
+_WAIT_S = 60.0
 
 
 class Measured(Struct, frozen=True):
