@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.limits import LIMIT_S
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 SERVER = "http://127.0.0.1:8000"
@@ -110,7 +112,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield found.group()
     process.stdin.close()
     process.stdout.close()
-    process.wait(10)
+    process.wait(LIMIT_S)
 
 
 class Reader:
@@ -153,7 +155,7 @@ class Reader:
             capture_output=True,
             text=True,
             check=False,
-            timeout=100,
+            timeout=LIMIT_S,
         )
         return self._done[command]
 
@@ -185,7 +187,7 @@ def mend(app: str, page: Path) -> str:
     return app.replace(old, better)
 
 
-@pytest.mark.timeout(300)  # many commands, each a few processes
+@pytest.mark.timeout(1800)  # many commands, each a few processes
 @pytest.mark.parametrize(
     "pages",
     [TOGETHER, *([page] for page in PAGES if commands(page) and page not in TOGETHER)],
@@ -235,7 +237,12 @@ def test_pages_name_no_machine(page: Path) -> None:
 
 def test_the_reference_is_up_to_date() -> None:
     made = subprocess.run(
-        [sys.executable, "docs/make_reference.py"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "docs/make_reference.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LIMIT_S,
     )
     assert made.stdout == (ROOT / "docs/reference.md").read_text("utf-8"), (
         "write it anew: python docs/make_reference.py > docs/reference.md"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.limits import LIMIT_S
+
 ROOT = Path(__file__).parent.parent
 RACES = ROOT / "scenarios" / "races"
 FILES = [str(RACES / f"{name}.race.yaml") for name in ("every_interleaving", "stolen_lock", "two_updaters")]
@@ -22,7 +24,7 @@ def run_pytest(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=LIMIT_S,
     )
 
 
@@ -36,7 +38,7 @@ def test_every_item_agrees_with_lockrace_run_on_two_workers(tmp_path: Path) -> N
         cwd=tmp_path,
         capture_output=True,
         check=False,
-        timeout=100,
+        timeout=LIMIT_S,
     )
     assert run.returncode == 1
     results = json.loads((tmp_path / "other" / "results.json").read_text())

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.limits import LIMIT_S
+
 SHARED, STRANGER = "sharedtoken0sharedtoken0", "strangertoken0strangertoken0"
 Lockrace = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -41,7 +43,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     yield Served(found.group(), token_file)
     process.stdin.close()
     process.stdout.close()
-    process.wait(10)
+    process.wait(LIMIT_S)
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def lockrace(tmp_path: Path) -> Lockrace:
             capture_output=True,
             text=True,
             check=False,
-            timeout=100,
+            timeout=LIMIT_S,
         )
 
     return call

@@ -10,8 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-GONE_LIMIT_S = 30
-STARTED_LIMIT_S = 60
+from tests.limits import LIMIT_S
 
 
 def started_run(folder: Path) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
@@ -25,7 +24,7 @@ def started_run(folder: Path) -> tuple[subprocess.Popen[str], list[psutil.Proces
         start_new_session=True,
     )
     parent = psutil.Process(process.pid)
-    limit = time.monotonic() + STARTED_LIMIT_S
+    limit = time.monotonic() + LIMIT_S
     history = folder / "lockrace-out" / "histories" / "two_lockers.jsonl"
     while time.monotonic() < limit and process.poll() is None:
         children = parent.children(recursive=True)
@@ -37,14 +36,14 @@ def started_run(folder: Path) -> tuple[subprocess.Popen[str], list[psutil.Proces
 
 
 def all_gone(processes: list[psutil.Process]) -> bool:
-    _, alive = psutil.wait_procs(processes, timeout=GONE_LIMIT_S)
+    _, alive = psutil.wait_procs(processes, timeout=LIMIT_S)
     return not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_ctrl_c_reports_what_was_finished_and_leaves_nothing_behind(tmp_path: Path) -> None:
     process, children = started_run(tmp_path)
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does
-    output, _ = process.communicate(timeout=GONE_LIMIT_S)
+    output, _ = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130
     assert "what was finished is reported" in output
     assert "Traceback" not in output
@@ -54,7 +53,7 @@ def test_ctrl_c_reports_what_was_finished_and_leaves_nothing_behind(tmp_path: Pa
 def test_sigterm_is_as_ctrl_c(tmp_path: Path) -> None:
     process, children = started_run(tmp_path)
     process.terminate()
-    process.communicate(timeout=GONE_LIMIT_S)
+    process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130
     assert all_gone(children)
 
@@ -62,7 +61,7 @@ def test_sigterm_is_as_ctrl_c(tmp_path: Path) -> None:
 def test_kill_9_leaves_nothing_behind(tmp_path: Path) -> None:
     process, children = started_run(tmp_path)
     process.kill()
-    process.wait(GONE_LIMIT_S)
+    process.wait(LIMIT_S)
     assert all_gone(children)
     assert process.stdout is not None
     process.stdout.close()
@@ -74,7 +73,7 @@ def test_kill_9_takes_a_paused_dispatcher_along(tmp_path: Path) -> None:
         if "spawn_main" in " ".join(child.cmdline()):
             child.suspend()
     process.kill()
-    process.wait(GONE_LIMIT_S)
+    process.wait(LIMIT_S)
     assert all_gone(children)
     assert process.stdout is not None
     process.stdout.close()
@@ -98,6 +97,6 @@ def test_a_server_of_the_users_ends_with_the_run_and_its_children_too(tmp_path: 
     children = psutil.Process(supervised.pid).children(recursive=True)
     assert len(children) >= 2
     supervised.stdin.close()  # what the harness's end does, however it comes
-    supervised.wait(GONE_LIMIT_S)
+    supervised.wait(LIMIT_S)
     assert all_gone(children)
     supervised.stdout.close()

@@ -16,6 +16,7 @@ from harness.cli.simulate_command import command
 from harness.cli.simulating import lines_of
 from harness.drive.population import Populated
 from harness.history import read_history
+from tests.limits import LIMIT_S
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_nothing_outlives_a_killed_simulation(tmp_path: Path) -> None:
         below = wait_for(lambda: below_of(simulation.pid), lambda found: len(found) >= 5)
     finally:
         simulation.kill()
-        simulation.wait(10)
+        simulation.wait(LIMIT_S)
     assert len(below) >= 5  # the server, the conductor's own dispatcher, two workers, the resource tracker
     wait_for(lambda: {pid for pid in below if is_alive(pid)}, lambda left: not left)
 
@@ -102,8 +103,8 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_for(look: Callable[[], set[int]], enough: Callable[[set[int]], bool]) -> set[int]:
-    """Look until it is enough, for at most half a minute."""
-    ends = time.monotonic() + 30
+    """Look until it is enough."""
+    ends = time.monotonic() + LIMIT_S
     while not enough(seen := look()):
         assert time.monotonic() < ends, f"still {seen}"
         time.sleep(0.05)

@@ -74,7 +74,7 @@ def test_run_auth_is_safe_for_three_dispatchers_and_six_requests_each() -> None:
     assert found.complete
     assert not found.broken
     assert found.depth == 18
-    assert found.seconds < 60
+    assert found.states < 30_000  # as few as this are seconds, however slow the machine
 
 
 @pytest.mark.parametrize("protocol", [MUST, RUN_AUTH, Protocol(Rules("arvados", 2))], ids=["must", "run_auth", "limit"])
