@@ -29,7 +29,7 @@ LOWEST_PORT, PORTS_END = 20_000, 32_768  # below the ports that clients' own end
 KEEP_ALIVE_S = 75
 SHUTDOWN_S = 2
 START_S = 60.0
-PORT_WAIT_S = 10.0
+PORT_WAIT_S = 3.0
 BACKLOG = 4096
 
 Ready = Callable[[], None]
