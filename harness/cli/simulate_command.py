@@ -67,3 +67,8 @@ def command(**chosen: Any) -> int:
     from harness.cli.simulating import run_simulation  # noqa: PLC0415
 
     return run_simulation(chosen)
+
+
+for _parameter in command.params:
+    if isinstance(_parameter, click.Option) and _parameter.name == "max_rps":
+        _parameter.hidden = True  # refused, in words: also where it comes from lockrace.toml
