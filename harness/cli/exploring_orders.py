@@ -24,7 +24,9 @@ from harness.explore.orders import OrderSearch, search_orders
 from harness.explore.player import in_order, player
 from harness.explore.sessions import SessionSearch, search_sessions
 from harness.explore.shrink import REPLAYS, CannotShrinkError, Shrunk, shrink
+from harness.explore.unroll import CannotUnrollError, told_in_sessions
 from harness.model import Rules
+from harness.report.summary import counted
 from harness.scenario import Scenario, ScenarioError, shipped
 from harness.scenario.loader import load, load_text
 
@@ -39,11 +41,6 @@ def explore_orders(chosen: dict[str, Any]) -> int:
     try:
         if target.startswith("asgi:"):
             return _explore_asgi(scenario, target.removeprefix("asgi:"), chosen)
-        if scenario.fleets or scenario.schedule.kind == "race":
-            raise click.UsageError(
-                f"{scenario.name} is a race: its steps have no orders to search. Give a scenario with sessions and an "
-                "order, every or sample; or look into a Python server with --target asgi:MODULE:NAME"
-            )
         if target == "model":
             return asyncio.run(_explore_model(scenario, chosen))
         return asyncio.run(_explore_server(scenario, chosen))
@@ -76,18 +73,33 @@ def _scenario(chosen: dict[str, Any]) -> Scenario:
     except ScenarioError as error:
         click.echo(str(error), err=True)
         raise click.exceptions.Exit(2) from None
-    if len(found) > 1 or not (found[0].sessions or found[0].fleets) or "\ncases:" in found[0].text:
-        raise click.UsageError(
-            f"{path} holds cases or {len(found)} instances; explore takes one scenario with sessions"
-        )
-    return found[0]
+    if "\ncases:" in found[0].text:
+        raise click.UsageError(f"{path} holds cases: each is one call, which has no orders. `lockrace run` plays them")
+    return _in_sessions(found[0], len(found))
+
+
+def _in_sessions(scenario: Scenario, instances: int) -> Scenario:
+    """The scenario as sessions with orders; says what became of it, where it was told otherwise."""
+    if instances > 1:
+        click.echo(f"{scenario.family} has {instances} instances; this is the first of them, {scenario.name}")
+    if instances == 1 and not scenario.fleets and scenario.schedule.kind != "race":
+        return scenario
+    try:
+        told = told_in_sessions(scenario)
+    except CannotUnrollError as error:
+        raise click.UsageError(str(error)) from None
+    if scenario.fleets:
+        members = {session.name for session in told.sessions} - {session.name for session in scenario.sessions}
+        fleets = " and ".join(fleet.name for fleet in scenario.fleets)
+        click.echo(f"{fleets} told in {counted(len(members), 'session')}, since a fleet has no orders")
+    return told
 
 
 def _file_of(given: str) -> Path:
-    """The file that was given, or the shipped scenario of that name."""
-    path = Path(given)
-    if path.is_file():
-        return path
+    """The file that was given, with or without its ending, or the shipped scenario of that name."""
+    for path in (Path(given), Path(f"{given}.race.yaml")):
+        if path.is_file():
+            return path
     names = {found.name.removesuffix(".race.yaml"): found for found in shipped().rglob("*.race.yaml")}
     if given not in names:
         raise click.UsageError(f"{given!r} is no file and no shipped scenario{near(given, names)}")
@@ -188,9 +200,7 @@ def _explore_asgi(scenario: Scenario, spec: str, chosen: dict[str, Any]) -> int:
     if not found.broken:
         click.echo("every run within the bound was made: none violates" if found.exhausted else "no run violates")
         return CONFORMS
-    path = scenario.path
-    if not scenario.fleets:
-        path, found = _smallest_race(scenario, found, make_run, chosen)
+    path, found = _smallest_race(scenario, found, make_run, chosen)
     click.echo(
         f"violates {', '.join(sorted(found.broken))}, found by {found.strategy}, {found.deviations} choices away from "
         f"asyncio's own order, {found.replayed} of {REPLAYS} replays violate again:\n{found.message}\n\n"

@@ -110,7 +110,7 @@ def test_a_budget_that_ends_early_proves_nothing(tmp_path: Path) -> None:
         (["--budget", "soon"], "want 90s, 5m or 1h"),
         (["--target", "http://127.0.0.1:1"], "needs a SCENARIO"),
         (["--target", "asgi:a:b", "--program", "lock", "--strategy", "best"], "want one of random"),
-        ([str(CASES)], "explore takes one scenario"),
+        ([str(CASES)], "holds cases: each is one call, which has no orders"),
     ],
 )
 def test_wrong_usage_is_told(arguments: list[str], message: str, tmp_path: Path) -> None:
@@ -126,10 +126,43 @@ def test_a_scenario_on_the_model_is_states_and_ends(tmp_path: Path) -> None:
     assert "known race stolen_lock" in output
 
 
-def test_a_race_has_no_orders(tmp_path: Path) -> None:
-    result = explore(tmp_path, hunt(tmp_path, "race: {runs: 2}"))
+def test_a_race_that_was_just_made_is_told_in_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    CliRunner().invoke(lockrace, ["new", "mine", "--kind", "race"], standalone_mode=False)
+    exit_code, output = returned(tmp_path, "mine")
+    assert exit_code == 0, output
+    assert "mine has 2 instances; this is the first of them, mine[size=2]" in output
+    assert "D told in 2 sessions, since a fleet has no orders" in output
+    assert "mine on the model, level must: 6 orders are" in output
+    assert "complete: no order violates" in output
+
+
+def test_what_breaks_a_crowd_is_handed_back_in_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    CliRunner().invoke(lockrace, ["new", "mine", "--kind", "race"], standalone_mode=False)
+    exit_code, output = returned(tmp_path, "mine.race.yaml", "--target", "reference:lock_noop")
+    assert exit_code == 1, output
+    (found,) = load(next((tmp_path / "explored").glob("*.race.yaml")))
+    assert {session.name for session in found.sessions} <= {"D1", "D2"}
+    assert found.schedule.kind == "order"
+    assert code(run(tmp_path / "r", str(found.path), "--target", "reference:lock_noop")) == 1
+    assert code(run(tmp_path / "f", str(found.path))) == 0
+
+
+def test_a_race_of_sessions_has_the_orders_of_its_sessions(tmp_path: Path) -> None:
+    exit_code, output = returned(tmp_path, hunt(tmp_path, "race: {runs: 2}"))
+    assert exit_code == 0, output
+    assert "complete: no order violates" in output
+
+
+def test_a_crowd_that_is_too_large_is_told(tmp_path: Path) -> None:
+    text = Path(hunt(tmp_path, "race: {runs: 2}")).read_text()
+    crowd = "\nfleets:\n  D: {count: 60, steps: [{id: look, get: c1}]}\n\nschedule:"
+    path = tmp_path / "crowd.race.yaml"
+    path.write_text(text.replace("\nschedule:", crowd).replace("B: shared}", "B: shared, D: shared}"))
+    result = explore(tmp_path, str(path))
     assert result.exit_code == 2
-    assert "its steps have no orders to search" in result.output
+    assert "has 62 dispatchers, and a search over orders follows 50 at most" in " ".join(result.output.split())
 
 
 def test_counterexamples_are_fair(tmp_path: Path) -> None:
