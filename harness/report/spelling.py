@@ -22,7 +22,7 @@ def told_apart(operations: Iterable[Operation]) -> set[str]:
     last: dict[str, tuple[Spelling, bool]] = {}  # secret -> how it was spelled last, and whether it was alive
     found = set()
     for one in operations:
-        if one.type != "fail" and (one.op == "unlock" or (one.sent or {}).get("state") in _ENDS_LOCKS):
+        if one.type != "fail" and _may_end_a_lock(one):
             # What was alive may be dead now; what was dead stays dead.
             last = {secret: (spelling, alive) for secret, (spelling, alive) in last.items() if not alive}
         if one.secret is None or one.outcome in {"indeterminate", "garbled", "limited"}:
@@ -33,3 +33,8 @@ def told_apart(operations: Iterable[Operation]) -> set[str]:
             found.add(one.secret)
         last[one.secret] = (spelling, alive)
     return found
+
+
+def _may_end_a_lock(one: Operation) -> bool:
+    """Whether a call ends a lock; a listing names states too, one or several."""
+    return one.op == "unlock" or (one.op == "update" and (one.sent or {}).get("state") in _ENDS_LOCKS)

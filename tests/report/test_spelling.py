@@ -67,6 +67,13 @@ def test_spellings_that_are_treated_alike_are_not_mentioned() -> None:
         assert "bare" not in text
 
 
+def test_a_listing_of_states_ends_no_lock() -> None:
+    for state in ("Queued", ["Locked", "Queued"]):
+        listing = ("list", {"sent": {"state": state}})
+        kept = book(uses("granted", True), listing, uses("unauthenticated", False))
+        assert told_apart(kept.operations) == {"s1"}
+
+
 def test_another_token_does_not_speak_for_this_one() -> None:
     kept = book(uses("unauthenticated", False), ("use", {"secret": "s2", "token": "B.token", "sent": V2}))
     assert told_apart(kept.operations) == set()
