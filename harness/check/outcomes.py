@@ -268,16 +268,18 @@ def _held_in_time(run: _Run, clause: Clause) -> bool | None:
     steps = [one for one in run.operations if one[1].phase != "probe"]
     probes = [one for one in run.operations if one[1].phase == "probe"]
     last_ns = max((operation.return_ns or operation.invoke_ns for _, operation in steps), default=0)
-    within_ns = (clause.within_ms or 0) * _NS_PER_MS
-    for count in range(len(probes) + 1):
-        seen_ns = (probes[count - 1][1].return_ns or 0) - last_ns if count else 0
-        late = seen_ns > within_ns
-        part = [*steps, *probes[:count]]
-        if _looked_at(_Run(run.scenario, run.header, run.steps, run.number, part), clause.expression):
-            if bool(clause.expression.evaluate(run.facts(part))):
-                return not late
-            if late:
-                return False
+    ends_ns = last_ns + (clause.within_ms or 0) * _NS_PER_MS
+
+    def held(some: Sequence[Numbered]) -> bool | None:
+        part = _Run(run.scenario, run.header, run.steps, run.number, [*steps, *some])
+        return bool(clause.expression.evaluate(part.facts())) if _looked_at(part, clause.expression) else None
+
+    in_time = [one for one in probes if one[1].return_ns is not None and one[1].return_ns <= ends_ns]
+    if any(held(in_time[:count]) for count in range(len(in_time) + 1)):
+        return True
+    late = [one for one in probes if one[1].invoke_ns > ends_ns]  # what was under way then may tell of before
+    if any(held(late[:count]) is False for count in range(1, len(late) + 1)):
+        return False
     return None
 
 

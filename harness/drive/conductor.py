@@ -173,17 +173,16 @@ class Ensemble:
         return stage.actors[self._session_of[step.id]]
 
     async def _await_eventually(self, stage: Stage) -> None:
-        """Look again until every `eventually` clause holds, or its time is over."""
-        begun_ns = time.monotonic_ns()
-        open_ones = [clause for clause in self._scenario.clauses if clause.kind == "eventually"]
+        """Look again until every `eventually` clause holds, or a look was begun after its time."""
+        begun_ns = looked_ns = time.monotonic_ns()
+        clauses = [clause for clause in self._scenario.clauses if clause.kind == "eventually"]
         facts = Facts(stage.operations, self._script.token_uuids)
-        while open_ones := [
-            clause
-            for clause in open_ones
-            if not clause.expression.evaluate(facts)
-            and time.monotonic_ns() - begun_ns < (clause.within_ms or 0) * 1_000_000
-        ]:
+        while any(
+            looked_ns - begun_ns <= (clause.within_ms or 0) * 1_000_000 and not clause.expression.evaluate(facts)
+            for clause in clauses
+        ):
             await asyncio.sleep(_LOOK_AGAIN_S)
+            looked_ns = time.monotonic_ns()
             await self.probe(stage)
 
     async def probe(self, stage: Stage) -> None:

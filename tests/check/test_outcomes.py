@@ -161,15 +161,31 @@ def test_a_lost_probe_makes_the_run_inconclusive() -> None:
     assert "use was indeterminate in the look at its end" in verdict.inconclusive[0]
 
 
-@pytest.mark.parametrize(("seen_after_ms", "expected"), [(1, "held"), (30, "late"), (None, "unsure")])
-def test_eventually(seen_after_ms: int | None, expected: str) -> None:
+@pytest.mark.parametrize(
+    ("looks", "expected"),
+    [
+        ([("Queued", 2), ("Locked", 10)], "held"),
+        ([("Queued", 2), ("Queued", 30)], "late"),
+        ([("Queued", 2), ("Queued", 30), ("Locked", 40)], "late"),
+        ([("Queued", 2), ("Locked", 30)], "unsure"),  # it may have been so at 20 ms: nobody looked
+        ([("Locked", 30)], "unsure"),
+        ([("Queued", 2)], "unsure"),
+        ([], "unsure"),
+    ],
+)
+def test_eventually(looks: list[tuple[str, int]], expected: str) -> None:
     one = scenario('eventually: {locked: {that: state(c1) == "Locked", within: 20ms}}')
-    looks = [look("Queued", 2_000_000)]
-    if seen_after_ms is not None:
-        looks.append(look("Locked", seen_after_ms * 1_000_000 + 10))
-    verdict = judged(one, step("a_lock", 0), *looks)
+    seen = [look(state, after_ms * 1_000_000 + 10) for state, after_ms in looks]
+    verdict = judged(one, step("a_lock", 0), *seen)
     assert [found.name for found in verdict.violations] == (["locked"] if expected == "late" else [])
     assert bool(verdict.inconclusive) == (expected == "unsure")
+
+
+def test_a_look_that_was_under_way_when_the_time_was_over_proves_nothing() -> None:
+    one = scenario('eventually: {locked: {that: state(c1) == "Locked", within: 20ms}}')
+    under_way = step("probe_get", 10_000_000, phase="probe", state="Queued", ticks=20_000_000)
+    verdict = judged(one, step("a_lock", 0), under_way)
+    assert (verdict.violations, bool(verdict.inconclusive)) == ([], True)
 
 
 def test_a_race_in_which_nothing_overlapped_proves_nothing() -> None:
