@@ -123,7 +123,7 @@ class Reader:
         self._done: dict[str, subprocess.CompletedProcess[str]] = {}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         own = {name: text for name, text in os.environ.items() if not name.startswith(("LOCKRACE", "PYTHONPATH"))}
-        self._environment = own | {"PATH": path}
+        self._environment = own | {"PATH": path, "HOME": str(folder)}
 
     def follow(self, page: Path) -> None:
         mended = mend_at(page)
