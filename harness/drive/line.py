@@ -23,6 +23,7 @@ from harness.wire import ARVADOS, Answer, Call, Reply, Request, Wire
 _HELD_LIMIT_S = 60.0
 _PACED_HELD_LIMIT_S = 600.0  # the request may have to wait for room before
 _RELEASE_AHEAD_NS = 2_000_000  # every process has read its release before the moment comes
+_ARRIVAL = "x-arrival-ns"
 _PAGES_LIMIT = 100
 _DIGITS = 9
 _ALPHABET = string.digits + string.ascii_lowercase
@@ -41,6 +42,7 @@ class Exchange(Struct, frozen=True, kw_only=True):
     failure: str | None = None
     fault: str | None = None  # what the harness did to it
     swallowed: bool = False  # it never reached the target, and never will
+    arrival_ns: int | None = None  # when the target says that it saw the call, where its clock is ours
     again_after_s: float | None = None  # the pause that a target asks for which has turned the call away
 
 
@@ -305,8 +307,17 @@ def exchange_of(
         status=reply.status,
         request_id=request_id,
         failure=reply.failure,
+        arrival_ns=_arrival(reply),
         again_after_s=_seconds(reply.header("retry-after")),
     )
+
+
+def _arrival(reply: Reply) -> int | None:
+    """The target's own stamp of a call's arrival; what lies outside of the call is of another clock, or made up."""
+    text = reply.header(_ARRIVAL)
+    if text is None or len(text) > 20 or not (text.isascii() and text.isdecimal()):
+        return None
+    return int(text) if reply.invoke_ns <= int(text) <= reply.return_ns else None
 
 
 def _seconds(text: str | None) -> float | None:

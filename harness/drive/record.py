@@ -30,6 +30,7 @@ def operation_of(
         "pid": exchange.pid,
         "invoke_ns": exchange.invoke_ns,
         "release_ns": exchange.release_ns,
+        "arrival_ns": exchange.arrival_ns,
         "return_ns": None if kind == "info" else exchange.return_ns,
         "type": kind,
         "outcome": answer.outcome,

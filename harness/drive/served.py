@@ -95,7 +95,8 @@ class ReferenceTarget:
     async def _serve(self) -> str:
         assert self._folder is not None
         where = [] if "--database" in self.arguments else ["--database", f"{self._folder.name}/reference.sqlite"]
-        command = [sys.executable, "-m", "reference_server", "--port", str(self._port), "--end-with-stdin"]
+        command = [sys.executable, "-m", "reference_server", "--port", str(self._port)]
+        command += ["--end-with-stdin", "--stamp-arrivals"]
         self._log = Path(self._folder.name) / "server.log"
         pipe = asyncio.subprocess.PIPE
         self._process = await _start([*command, *where, *self.arguments], environment_of(self.secrets), self._log, pipe)

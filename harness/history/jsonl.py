@@ -115,10 +115,11 @@ def _operations(path: Path, offset: int) -> Iterator[Operation]:
             for line in file:
                 number += 1
                 operation = decode(line)
-                end = operation.return_ns
+                end, arrival = operation.return_ns, operation.arrival_ns
                 if (
                     (end is None) != (operation.type == "info")
                     or (end is not None and end < operation.invoke_ns)
+                    or (arrival is not None and (arrival < operation.invoke_ns or (end is not None and arrival > end)))
                     or operation.op not in _KNOWN_OPS
                 ):
                     raise HistoryError(f"{path}:{number}: not an operation: {_contradiction(operation)}")
@@ -137,4 +138,6 @@ def _contradiction(operation: Operation) -> str:
         return f"type {operation.type} needs a return_ns; only info has none"
     if operation.type == "info":
         return "type info must have no return_ns: it may still take effect"
-    return f"return_ns {operation.return_ns} is before invoke_ns {operation.invoke_ns}"
+    if operation.return_ns < operation.invoke_ns:
+        return f"return_ns {operation.return_ns} is before invoke_ns {operation.invoke_ns}"
+    return f"arrival_ns {operation.arrival_ns} is not between invoke_ns and return_ns"

@@ -1,9 +1,11 @@
 """One operation, from the first byte sent to the last byte read, and a history of them.
 
-    invoke_ns        release_ns                 return_ns
-       |----------------|---------------------------|
-       first byte may   the rest was let go          answer complete, null if it
-       have left        (overlap and spread only)    may still take effect later
+    invoke_ns        release_ns     arrival_ns       return_ns
+       |----------------|--------------|----------------|
+       first byte may   the rest was   the server saw   answer complete, null if it
+       have left        let go         it, by its word  may still take effect later
+
+Release and arrival tell how close requests were; nothing is judged by them.
 
 Times are nanoseconds of CLOCK_MONOTONIC, one clock for all processes of a machine.
 """
@@ -69,6 +71,7 @@ class Operation(Struct, omit_defaults=True, frozen=True, kw_only=True):
     outcome: Outcome
     return_ns: int | None = None  # null exactly for info
     release_ns: int | None = None
+    arrival_ns: int | None = None  # as the server stamped it (X-Arrival-Ns), where it has the same clock and does so
     run: int = 0
     phase: Phase = "run"
     step: str | None = None

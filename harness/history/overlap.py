@@ -4,8 +4,8 @@
     B            release |-------------------| return       A and B met
     C                                          release |----|    C met nobody
 
-It says what the client can know: requests were out together. Whether the target worked on them together only its
-own arrival stamps can say.
+It says what the client can know: requests were out together. How close they came to the target only its own stamps of
+their arrivals can say; the reference server that a run starts gives them.
 """
 
 import math
@@ -34,6 +34,7 @@ class RaceFigures(NamedTuple):
     together: int  # rounds that were released together
     spread_p50_us: float | None
     spread_p95_us: float | None
+    arrived_p50_us: float | None = None  # of the same rounds, by the target's own stamps, where it gave them
 
     def sentence(self) -> str:
         """For a report: how many rounds raced, how close, and what they exclude."""
@@ -43,6 +44,8 @@ class RaceFigures(NamedTuple):
                 f"; {self.together} left together, within {self.spread_p50_us:.0f} us (median) and "
                 f"{self.spread_p95_us:.0f} us (95 %)"
             )
+        if self.arrived_p50_us is not None:
+            close += f", arrived within {self.arrived_p50_us:.0f} us (median)"
         return f"{self.raced} of {self.rounds} rounds of {self.racers} raced{close}"
 
 
@@ -65,6 +68,7 @@ def race_figures(runs: Mapping[int, Sequence[Operation]]) -> RaceFigures:
     """Figures of all rounds, given the operations of each run."""
     raced = racers = 0
     spreads: list[int] = []
+    arrivals: list[int] = []
     for operations in runs.values():
         sessions = _intervals(operations)
         racers = max(racers, len(sessions))
@@ -73,11 +77,30 @@ def race_figures(runs: Mapping[int, Sequence[Operation]]) -> RaceFigures:
         if start is not None and len(sessions) > 1 and (start.sent or {}).get("distance_ns") == 0:
             firsts = [intervals[0][0] for intervals in sessions.values()]
             spreads.append(max(firsts) - min(firsts))
-    spreads.sort()
-    middle, high = (
-        (spreads[len(spreads) // 2] / 1000, spreads[len(spreads) * 95 // 100] / 1000) if spreads else (None, None)
-    )
-    return RaceFigures(len(runs), raced, racers, len(spreads), middle, high)
+            stamps = _arrivals(operations)
+            if len(stamps) == len(sessions):
+                arrivals.append(max(stamps) - min(stamps))
+    arrived, _ = _middle_and_high(arrivals)
+    return RaceFigures(len(runs), raced, racers, len(spreads), *_middle_and_high(spreads), arrived)
+
+
+def _middle_and_high(spreads: list[int]) -> tuple[float | None, float | None]:
+    """Median and 95 % of spreads, in us."""
+    ordered = sorted(spreads)
+    if not ordered:
+        return None, None
+    return ordered[len(ordered) // 2] / 1000, ordered[len(ordered) * 95 // 100] / 1000
+
+
+def _arrivals(operations: Iterable[Operation]) -> list[int]:
+    """When the target saw the first request of each session, as far as it said so."""
+    firsts: dict[str, Operation] = {}
+    for one in operations:
+        if one.phase == "run" and one.op not in EVENTS:
+            session = session_of(one.process)
+            if session not in firsts or one.invoke_ns < firsts[session].invoke_ns:
+                firsts[session] = one
+    return [one.arrival_ns for one in firsts.values() if one.arrival_ns is not None]
 
 
 def _intervals(operations: Iterable[Operation]) -> dict[str, list[Interval]]:

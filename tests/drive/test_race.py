@@ -121,6 +121,16 @@ def raced(
     return [(driven, read_history(driven.path)) for driven in asyncio.run(work())]
 
 
+def test_the_reference_server_stamps_what_arrives(played: list[tuple[Driven, History]]) -> None:
+    for _, history in played:
+        heard = [one for one in history.operations if one.status is not None]
+        assert heard
+        assert all(one.arrival_ns is not None for one in heard)
+    figures = race_figures(by_run(played[0][1]))
+    assert figures.arrived_p50_us is not None
+    assert figures.arrived_p50_us > 0
+
+
 def by_run(history: History) -> dict[int, list[Operation]]:
     runs: dict[int, list[Operation]] = {}
     for operation in history.operations:

@@ -52,6 +52,12 @@ def test_a_stream_reads_up_to_the_broken_line(tmp_path: Path) -> None:
         next(operations)
 
 
+def test_an_arrival_may_stand_in_any_operation(tmp_path: Path) -> None:
+    unheard = LOCK.replace(b'"return_ns":2,', b"").replace(b'"ok"', b'"info"').replace(b'"granted"', b'"indeterminate"')
+    lines = [line.replace(b"}", b',"arrival_ns":2}') for line in (LOCK, unheard)]
+    assert [one.arrival_ns for one in read_history(written(tmp_path, HEADER, *lines)).operations] == [2, 2]
+
+
 @pytest.mark.parametrize(
     ("lines", "place", "reason"),
     [
@@ -67,6 +73,13 @@ def test_a_stream_reads_up_to_the_broken_line(tmp_path: Path) -> None:
         ((HEADER, LOCK.replace(b'"return_ns":2,', b"")), 2, "type ok needs a return_ns"),
         ((HEADER, LOCK.replace(b'"ok"', b'"info"')), 2, "type info must have no return_ns"),
         ((HEADER, LOCK.replace(b'"return_ns":2', b'"return_ns":0')), 2, "return_ns 0 is before invoke_ns 1"),
+        ((HEADER, LOCK.replace(b"}", b',"arrival_ns":0}')), 2, "arrival_ns 0 is not between invoke_ns and return_ns"),
+        ((HEADER, LOCK.replace(b"}", b',"arrival_ns":3}')), 2, "arrival_ns 3 is not between invoke_ns and return_ns"),
+        (
+            (HEADER, LOCK.replace(b"}", b',"arrival_ns":"2"}')),
+            2,
+            "Expected `int | null`, got `str` - at `$.arrival_ns`",
+        ),
         ((HEADER, LOCK.replace(b'"granted"', b'"won"')), 2, "Invalid enum value 'won'"),
         ((HEADER, LOCK.replace(b":1,", b':"1",')), 2, "Expected `int`, got `str` - at `$.invoke_ns`"),
     ],

@@ -6,7 +6,9 @@ from harness.history import Operation
 from harness.history.overlap import excluded_odds, exclusion, race_figures, start_of_round
 
 
-def call(process: str, release_ns: int, return_ns: int | None, phase: str = "run") -> Operation:
+def call(
+    process: str, release_ns: int, return_ns: int | None, phase: str = "run", arrival_ns: int | None = None
+) -> Operation:
     return Operation(
         op="lock",
         process=process,
@@ -16,6 +18,7 @@ def call(process: str, release_ns: int, return_ns: int | None, phase: str = "run
         type="info" if return_ns is None else "ok",
         outcome="indeterminate" if return_ns is None else "granted",
         phase=phase,  # type: ignore[arg-type]
+        arrival_ns=arrival_ns,
     )
 
 
@@ -54,6 +57,19 @@ def test_the_spread_is_that_of_first_requests_released_together() -> None:
     assert (figures.rounds, figures.raced, figures.racers, figures.together) == (2, 1, 2, 1)
     assert (figures.spread_p50_us, figures.spread_p95_us) == (3.0, 3.0)
     assert figures.sentence() == ("1 of 2 rounds of 2 raced; 1 left together, within 3 us (median) and 3 us (95 %)")
+
+
+def test_arrivals_are_told_where_the_target_has_stamped_all_of_a_round() -> None:
+    start = start_of_round(0, 0, "gate", 0)
+    later = call("A#1", 91_000, 95_000, arrival_ns=93_000)
+    whole = [start, call("A#1", 1, 90_000, arrival_ns=20_000), call("B#1", 4, 90_000, arrival_ns=27_000), later]
+    half = [start, call("A#1", 1, 90_000, arrival_ns=20_000), call("B#1", 4, None)]
+    parted = [start_of_round(0, 0, "gate", 5), *whole[1:]]
+    figures = race_figures({0: whole, 1: half, 2: parted})
+    assert figures.arrived_p50_us == 7.0
+    assert figures.sentence().endswith("(95 %), arrived within 7 us (median)")
+    assert race_figures({0: half, 1: parted}).arrived_p50_us is None
+    assert "arrived" not in race_figures({0: half}).sentence()
 
 
 def test_without_rounds_that_left_together_no_spread_is_claimed() -> None:
