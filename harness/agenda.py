@@ -21,7 +21,8 @@ class Agenda:
     """The plans that wait; several jobs may take their turns at the same time.
 
     Those at the places `alone` are for a time when nothing else is played. `ends` is a moment of the clock `now`: then
-    one instance of each scenario comes before the second of any, so that a short time sees something of everything.
+    one instance of each scenario comes before the second of any, and what is tried many times, races and samples, comes
+    last, since it has a use for all the time that is left. So much is kept for it as a fair share would be.
     """
 
     def __init__(
@@ -33,25 +34,31 @@ class Agenda:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.jobs = max(1, min(jobs, len(plans) - len(alone)))
-        numbered = list(enumerate(plans)) if ends is None else _one_of_each_first(plans)
-        self._together = deque(one for one in numbered if one[0] not in alone)
-        self._alone = deque(one for one in numbered if one[0] in alone)
+        self.stopped = False
         self._ends = ends
         self._now = now
-        self.stopped = False
+        numbered = list(enumerate(plans)) if ends is None else _one_of_each_first(plans)
+        self._alone = deque(one for one in numbered if one[0] in alone)
+        together = [one for one in numbered if one[0] not in alone]
+        often = {place for place, plan in together if ends is not None and _is_tried_many_times(plan)}
+        self._few = deque(one for one in together if one[0] not in often)
+        self._many = deque(one for one in together if one[0] in often)
+        rounds = len(together) / self.jobs + len(alone)
+        self._kept_s = 0.0 if ends is None else max(0.0, ends - now()) / max(1.0, rounds)  # for each round of `_many`
 
     def turns(self, *, alone: bool = False) -> Iterator[Turn]:
         """The turns of one job, until nothing waits any more or the time is over."""
-        waiting = self._alone if alone else self._together
-        while waiting and not self.stopped:
-            if self._ends is None:
+        while not self.stopped:
+            left_s = None if self._ends is None else self._ends - self._now()
+            waiting = self._alone if alone else self._due(left_s)
+            if not waiting or (left_s is not None and left_s <= 0):
+                return
+            if left_s is None:
                 yield Turn(*waiting.popleft())
                 continue
-            left_s = self._ends - self._now()
-            if left_s <= 0:
-                return
-            rounds = max(1.0, len(self._together) / self.jobs + len(self._alone))
-            yield Turn(*waiting.popleft(), left_s / rounds, left_s)
+            after = len(self._many) if waiting is self._few else 0
+            rounds = 0.0 if alone else (len(waiting) + after) / self.jobs
+            yield Turn(*waiting.popleft(), left_s / max(1.0, rounds + len(self._alone)), left_s)
 
     def stop(self) -> None:
         """Nothing more is begun."""
@@ -59,7 +66,18 @@ class Agenda:
 
     def not_begun(self) -> list[Plan]:
         """The plans that still wait, in their order."""
-        return [plan for _, plan in sorted([*self._together, *self._alone], key=lambda one: one[0])]
+        waiting = sorted([*self._few, *self._many, *self._alone], key=lambda one: one[0])
+        return [plan for _, plan in waiting]
+
+    def _due(self, left_s: float | None) -> deque[tuple[int, Plan]]:
+        if not self._many or left_s is None:
+            return self._few
+        kept_s = self._kept_s * (len(self._many) / self.jobs + len(self._alone))
+        return self._few if self._few and left_s > kept_s else self._many
+
+
+def _is_tried_many_times(plan: Plan) -> bool:
+    return plan.scenario.schedule.kind in {"race", "sample"}
 
 
 def _one_of_each_first(plans: Sequence[Plan]) -> list[tuple[int, Plan]]:
