@@ -65,8 +65,9 @@ def unguarded(faithful: ChangePlace, verbs: tuple[str, ...], pause: Pause) -> Ch
 
 
 async def busy_wait(seconds: float) -> None:
-    """Wait for less than the event loop's own clock can: other tasks run meanwhile."""
+    """Wait for less than the event loop's own clock can: other tasks run meanwhile, at least once."""
     end = time.perf_counter() + seconds
+    await asyncio.sleep(0)
     while time.perf_counter() < end:  # noqa: ASYNC110  nothing will tell us
         await asyncio.sleep(0)
 
