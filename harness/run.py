@@ -23,7 +23,7 @@ from harness.drive.served import CommandTarget, log_end, one_for_each
 from harness.drive.target import TOKEN_NAMES, OpenTarget, Target, TargetRefused, UrlTarget, connected
 from harness.explore.asgi_target import AsgiTarget
 from harness.explore.model_line import ModelTarget, open_model
-from harness.history import History, Operation, exclusion, race_figures, read_history
+from harness.history import History, Operation, exclusion, race_figures, read_history, release_sentence
 from harness.model import Rules
 from harness.plan import Plan
 from harness.report.baseline import BaselineFile
@@ -284,6 +284,7 @@ def judged(
         verdict=verdict,
         label=decide(verdict, known, excused),
         race=_race_sentence(scenario, history, verdict),
+        release=release_sentence(history.operations) if scenario.schedule.kind == "race" else None,
         notes=notes(verdict, known, excused),
         history_path=path,
         replay=replays[0] if replays else scenario.name,

@@ -27,7 +27,7 @@ from harness.drive.stage import Stage
 from harness.drive.target import OpenTarget
 from harness.history import Operation
 from harness.history.facts import session_of
-from harness.history.overlap import start_of_round
+from harness.history.overlap import ReleaseTrial, start_of_round
 from harness.plan import Plan
 
 _T = TypeVar("_T")
@@ -51,6 +51,7 @@ class Races:
         self._requests = most_requests(self._members)
         self._aim: Aim | None = None
         self._kind: GateKind = "burst"
+        self._trial: ReleaseTrial | None = None  # that the kind was chosen by
 
     async def muster(self, release: ReleaseChoice) -> None:
         """Make the processes ready and choose the release."""
@@ -79,6 +80,8 @@ class Races:
         if self._target.pace is not None and release == "auto":
             release = "burst"  # to measure takes hundreds of requests
         self._kind = await self._squad.release(release, len(self._members), secrets_of["shared"])
+        if release == "auto" and (measured := self._squad.measured) is not None:
+            self._trial = ReleaseTrial(measured.gate_ns, measured.burst_ns, measured.early)
 
     def batches(self, fitting: Callable[[int], int] = lambda runs: runs) -> Iterator[range]:
         """The run numbers of the plan, in batches; `fitting` says how many of so many there is time for."""
@@ -100,7 +103,7 @@ class Races:
         shots = {stage.run: self._shot() for stage in ready}
         for stage in ready:
             stage.operations.append(
-                start_of_round(stage.run, time.monotonic_ns(), self._kind, shots[stage.run].distance_ns)
+                start_of_round(stage.run, time.monotonic_ns(), self._kind, shots[stage.run].distance_ns, self._trial)
             )
         ended = await self._play([self._round(stage, shots[stage.run]) for stage in ready])
         self._take(ended, ready)

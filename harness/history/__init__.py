@@ -10,7 +10,7 @@ from harness.history.operation import (
     OperationType,
     Shown,
 )
-from harness.history.overlap import RaceFigures, exclusion, race_figures
+from harness.history.overlap import RaceFigures, exclusion, race_figures, release_sentence
 
 __all__ = [
     "SHOWN_FIELDS",
@@ -27,5 +27,6 @@ __all__ = [
     "history_schema",
     "race_figures",
     "read_history",
+    "release_sentence",
     "stream_history",
 ]

@@ -10,12 +10,14 @@ their arrivals can say; the reference server that a run starts gives them.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from harness.history.facts import EVENTS, session_of
 from harness.history.operation import Operation
 
 CONFIDENCE = 0.95
+
+_KINDS = {"gate": "by gate (last bytes held back)", "burst": "by burst (whole requests)"}
 
 Interval = tuple[int, int | None]
 """Release and return of a request in ns; no return where it may still take effect."""
@@ -49,8 +51,19 @@ class RaceFigures(NamedTuple):
         return f"{self.raced} of {self.rounds} rounds of {self.racers} raced{close}"
 
 
-def start_of_round(run: int, at_ns: int, release: str, distance_ns: int) -> Operation:
-    """The event that says how a round was released: by which kind, and by how much the late racers were held back."""
+class ReleaseTrial(NamedTuple):
+    """How far apart the answers of one harmless round were, by kind of release, before the kind was chosen."""
+
+    gate_ns: int
+    burst_ns: int
+    early: int  # answers that came before the last bytes were let go
+
+
+def start_of_round(
+    run: int, at_ns: int, release: str, distance_ns: int, trial: ReleaseTrial | None = None
+) -> Operation:
+    """The event that says how a round was released: by which kind and why, and how long late racers were held back."""
+    sent: dict[str, Any] = {"release": release, "distance_ns": distance_ns}
     return Operation(
         run=run,
         op="barrier",
@@ -60,7 +73,26 @@ def start_of_round(run: int, at_ns: int, release: str, distance_ns: int) -> Oper
         return_ns=at_ns,
         type="ok",
         outcome="granted",
-        sent={"release": release, "distance_ns": distance_ns},
+        sent=sent if trial is None else sent | trial._asdict(),
+    )
+
+
+def release_sentence(operations: Iterable[Operation]) -> str | None:
+    """By which kind of release the rounds of a race left, and why by that one; None where none was."""
+    start = next((one for one in operations if one.op == "barrier" and one.phase == "setup"), None)
+    sent = (start.sent or {}) if start is not None else {}
+    kind = sent.get("release")
+    if kind not in _KINDS:
+        return None
+    gate, burst, early = (sent.get(name) for name in ReleaseTrial._fields)
+    if not (isinstance(gate, int) and isinstance(burst, int) and isinstance(early, int)):
+        return f"{_KINDS[kind]}, as was chosen"
+    if early:
+        return f"{_KINDS[kind]}, since this target answers before the last byte of a request has come"
+    other = "burst" if kind == "gate" else "gate"
+    mine, others = (gate, burst) if kind == "gate" else (burst, gate)
+    return (
+        f"{_KINDS[kind]}: its answers came within {mine / 1000:.0f} us, those by {other} within {others / 1000:.0f} us"
     )
 
 

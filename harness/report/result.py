@@ -27,6 +27,7 @@ class ScenarioResult:
     requests: int
     processes: int  # distinct operating system processes that sent requests
     replays: dict[int, str] = field(default_factory=dict)  # of single runs, where their text is not `replay`
+    release: str | None = None  # of a race: by which kind of release its rounds left, and why
     race: str | None = None  # of a race: how hard its rounds tried, and what clean ones exclude
     notes: list[str] = field(default_factory=list)  # why the label is what it is, where the verdict does not say
 

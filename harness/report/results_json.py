@@ -80,6 +80,7 @@ class ScenarioRecord(Struct, frozen=True, kw_only=True):
     runs_judged: Annotated[int, Meta(description="Without those that faults or limits made inconclusive.")]
     raced: Annotated[int | None, Meta(description="Of a race: judged runs in which calls really overlapped.")]
     race: Annotated[str | None, Meta(description="Of a race: how hard its rounds tried, and what clean ones exclude.")]
+    release: Annotated[str | None, Meta(description="Of a race: the kind of release that was used, and why.")] = None
     requests: int
     processes: Annotated[int, Meta(description="Distinct operating system processes that sent requests.")]
     operations: int
@@ -212,6 +213,7 @@ def _scenario(run: RunResult, result: ScenarioResult) -> ScenarioRecord:
         runs_judged=verdict.runs_judged,
         raced=verdict.raced,
         race=result.race,
+        release=result.release,
         requests=result.requests,
         processes=result.processes,
         operations=verdict.operations,

@@ -190,6 +190,11 @@ def _aim(run: RunResult) -> list[str]:
     return words
 
 
+def releases(results: Iterable[ScenarioResult]) -> list[str]:
+    """How the rounds of races were let go, each way once."""
+    return list(dict.fromkeys(result.release for result in results if result.release is not None))
+
+
 def server_log(run: RunResult) -> Path | None:
     """The log of a server that the run started, where it said anything; the reference server's stays with itself."""
     if run.out is None or not (run.settings.get("start") or run.target.startswith("asgi:")):

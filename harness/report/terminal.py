@@ -37,6 +37,7 @@ from harness.report.summary import (
     not_begun,
     reasons,
     relative,
+    releases,
     replay_command,
     requirements_of,
     server_log,
@@ -124,7 +125,8 @@ def family_line(family: Family, look: Look) -> str:
     detail = _family_detail(family)
     lines: list[RenderableType] = [head]
     if detail:
-        lines.append(Padding(Text(shortened(detail, 2 * look.width - 32), STYLES[label]), (0, 0, 0, 15)))
+        most = 3 if any(result.race for result in family.results) else 2  # lines: a race has figures to tell
+        lines.append(Padding(Text(shortened(detail, most * (look.width - 16)), STYLES[label]), (0, 0, 0, 15)))
     return _rendered(Group(*lines), look)
 
 
@@ -283,6 +285,8 @@ def _summary_rows(run: RunResult, html: Path | None) -> Iterable[tuple[str, Rend
     yield "scenarios", Text(f"{len(run.results)}{files}: ").append_text(_label_counts(whole.labels))
     yield "tried", f"{counted(whole.runs, 'run')}, {counted(whole.requests, 'request')}, {run.seconds:.1f} s"
     yield "against", harmless(f"{run.target}, level {run.level}, seed {run.seed}")
+    for place, text in enumerate(releases(run.results)[:2]):
+        yield "" if place else "races left", harmless(text)
     violated = violated_requirements(run.results)
     if violated:
         bad = len({result.scenario.name for result, _ in violations(run.results)})

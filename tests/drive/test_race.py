@@ -1,6 +1,7 @@
 """Races of real processes against a real reference server: who does what, what is recorded, and how each ends."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 from harness.drive.crew import HarnessFault
 from harness.drive.drive import Driven, DriveOptions, drive
 from harness.drive.race import in_order_of_completion
+from harness.drive.release import ReleaseChoice
 from harness.drive.served import ReferenceTarget
 from harness.drive.squad import Squad
 from harness.drive.target import OpenTarget, connected
-from harness.history import History, Operation, race_figures, read_history
+from harness.history import History, Operation, race_figures, read_history, release_sentence
 from harness.plan import make_plan
 from harness.scenario import Scenario, load_text
 from tests.limits import LIMIT_S
@@ -119,6 +121,20 @@ def raced(
             ]
 
     return [(driven, read_history(driven.path)) for driven in asyncio.run(work())]
+
+
+def test_the_release_that_was_measured_stands_in_the_history(tmp_path: Path) -> None:
+    async def work(release: ReleaseChoice, path: Path) -> None:
+        async with connected(ReferenceTarget(), timeout_s=LIMIT_S) as target:
+            await drive(make_plan(scenario(HERD), seed=1, runs=2), target, DriveOptions(release=release), path)
+
+    asyncio.run(work("auto", tmp_path / "auto.jsonl"))
+    said = release_sentence(read_history(tmp_path / "auto.jsonl").operations)
+    assert said is not None
+    assert re.fullmatch(r"by (gate|burst) \(.*\): its answers came within \d+ us, those by .* within \d+ us", said)
+    asyncio.run(work("gate", tmp_path / "gate.jsonl"))
+    said = release_sentence(read_history(tmp_path / "gate.jsonl").operations)
+    assert said == "by gate (last bytes held back), as was chosen"
 
 
 def test_the_reference_server_stamps_what_arrives(played: list[tuple[Driven, History]]) -> None:

@@ -3,7 +3,14 @@
 import pytest
 
 from harness.history import Operation
-from harness.history.overlap import excluded_odds, exclusion, race_figures, start_of_round
+from harness.history.overlap import (
+    ReleaseTrial,
+    excluded_odds,
+    exclusion,
+    race_figures,
+    release_sentence,
+    start_of_round,
+)
 
 
 def call(
@@ -70,6 +77,33 @@ def test_arrivals_are_told_where_the_target_has_stamped_all_of_a_round() -> None
     assert figures.sentence().endswith("(95 %), arrived within 7 us (median)")
     assert race_figures({0: half, 1: parted}).arrived_p50_us is None
     assert "arrived" not in race_figures({0: half}).sentence()
+
+
+@pytest.mark.parametrize(
+    ("kind", "trial", "said"),
+    [
+        (
+            "gate",
+            ReleaseTrial(210_400, 400_000, 0),
+            "by gate (last bytes held back): its answers came within 210 us, those by burst within 400 us",
+        ),
+        (
+            "burst",
+            ReleaseTrial(610_000, 400_000, 0),
+            "by burst (whole requests): its answers came within 400 us, those by gate within 610 us",
+        ),
+        (
+            "burst",
+            ReleaseTrial(10, 400_000, 3),
+            "by burst (whole requests), since this target answers before the last byte of a request has come",
+        ),
+        ("gate", None, "by gate (last bytes held back), as was chosen"),
+        ("catapult", None, None),
+    ],
+)
+def test_the_release_is_told_with_the_reason(kind: str, trial: ReleaseTrial | None, said: str | None) -> None:
+    assert release_sentence([call("A#1", 0, 1), start_of_round(0, 0, kind, 0, trial)]) == said
+    assert release_sentence([call("A#1", 0, 1)]) is None
 
 
 def test_without_rounds_that_left_together_no_spread_is_claimed() -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.check.verdict import Violation
+from harness.report.html import run_page
+from harness.report.results_json import results
 from harness.report.summary import failures, families, replay_command
 from harness.report.terminal import (
     FAILURE_LINES,
@@ -268,6 +270,23 @@ def test_the_order_that_has_no_place_for_an_operation_is_told():
     told = "order a legal order gets as far as D[0]'s lock; with D[3]'s lock next it cannot be completed"
     assert told in failure_of(herd(5, rounds=2))
     assert "order" not in failure_of(violated())
+
+
+def test_how_races_left_is_told_once():
+    races = [result(of=scenario(f"race_{number}")) for number in range(3)]
+    for one in races:
+        one.release = "by gate (last bytes held back), as was chosen"
+    run = run_of(result(), *races)
+    assert summary(run, PLAIN).count("races left     by gate (last bytes held back), as was chosen\n") == 1
+    assert "<td>races left</td><td>by gate (last bytes held back), as was chosen</td>" in run_page(run)
+    assert [one.release for one in results(run).scenarios] == [None, *[races[0].release] * 3]
+    assert "races left" not in summary(run_of(result()), PLAIN)
+
+
+def test_the_figures_of_a_race_are_not_cut():
+    one = result()
+    one.race = f"{'rounds ' * 35}with 95 %"
+    assert "with 95 %" in family_line(families([one])[0], Look(120))
 
 
 def test_a_replay_names_what_it_needs(monkeypatch, tmp_path):

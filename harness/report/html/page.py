@@ -24,6 +24,7 @@ from harness.report.summary import (
     families,
     known_races,
     reasons,
+    releases,
     replay_command,
     requirements_of,
     violated_requirements,
@@ -96,7 +97,8 @@ def _page(run: RunResult, found: list[Failure], whole: bool, limits: Limits) -> 
         unsure=[
             (result.scenario.name, reasons(result)) for result in everything.results if result.label == "inconclusive"
         ][:100],
-        settings=sorted((str(name), str(value)) for name, value in run.settings.items()),
+        settings=sorted((str(name), str(value)) for name, value in run.settings.items())
+        + [("races left", text) for text in releases(run.results)],
     )
 
 
