@@ -32,6 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--lockrace-insecure", action="store_true", help="accept any TLS certificate")
     group.addoption("--lockrace-start", metavar="COMMAND", help="start your own server: './server --port {port}'")
     group.addoption("--lockrace-ready", default="/", metavar="PATH", help="with --lockrace-start: answers when ready")
+    group.addoption("--lockrace-profile", type=Path, metavar="FILE", help="YAML that says how your server looks")
+    group.addoption("--lockrace-provision", default="api", metavar="HOW", help="api, command:PROGRAM..., or uuids:FILE")
     group.addoption("--lockrace-out", type=Path, default=Path("lockrace-out"), metavar="DIR", help="for histories")
 
 

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from harness.cli.options import TargetChoice, make_target
+from harness.cli.wording import profile_at
 from harness.contract import Level, covers
 from harness.drive.target import OpenTarget, TargetRefused
 from harness.plan import Plan, make_plan
@@ -66,11 +68,11 @@ class Bench:
         if self._refused is not None:
             raise NotConforming(self._refused)
         if self._opened is None:
-            target = make_target(self._choice())
             try:
+                target = make_target(self._choice())
                 entering = self._stack.enter_async_context(opened_target(target, self._options()))
                 self._opened = self._runner.run(entering)
-            except TargetRefused as refused:
+            except (TargetRefused, click.ClickException) as refused:
                 self._refused = str(refused)
                 raise NotConforming(self._refused) from None
         return self._opened
@@ -83,6 +85,7 @@ class Bench:
             known=self._option("known"),
             max_dispatch_attempts=self._option("max-dispatch-attempts"),
             out=self._out,
+            settings={"profile": profile_at(profile).name} if (profile := self._option("profile")) else {},
         )
 
     def _choice(self) -> TargetChoice:
@@ -96,6 +99,8 @@ class Bench:
             start=self._option("start"),
             ready=self._option("ready"),
             max_dispatch_attempts=self._option("max-dispatch-attempts"),
+            profile=self._option("profile"),
+            provision=self._option("provision"),
             out=self._out,
         )
 

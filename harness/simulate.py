@@ -14,6 +14,7 @@ from harness.drive.population.choice import written
 from harness.drive.target import Target, TargetRefused, connected
 from harness.history import read_history
 from harness.report.result import RunResult, ScenarioResult
+from harness.report.summary import OTHER_WORDS
 from harness.run import RunOptions, judged, not_exercised
 from harness.scenario import blank
 
@@ -110,4 +111,7 @@ def command(population: Population, target: str, options: RunOptions) -> str:
     words = ["lockrace", "simulate", *written(population), "--target", target]
     if options.level != "must":
         words += ["--level", options.level]
+    for option, name in OTHER_WORDS.items():
+        if options.settings.get(name, "api") != "api":
+            words += [option, str(options.settings[name])]
     return shlex.join(words)

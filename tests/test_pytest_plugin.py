@@ -96,3 +96,23 @@ def test_an_inconclusive_scenario_is_never_green(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", ["--lockrace-target", "--lockrace-level", "--lockrace-start"])
 def test_help_names_the_options(tmp_path: Path, option: str) -> None:
     assert option in run_pytest(tmp_path, "--help").stdout
+
+
+def test_a_server_in_other_words_is_judged_with_its_profile(tmp_path: Path) -> None:
+    folder = ROOT / "tests" / "profile"
+    profile = folder / "leases.profile.yaml"
+    aim = (FILES[0], "--lockrace-start", f"{sys.executable} {folder / 'leases_server.py'} --port {{port}}")
+    (tmp_path / "tokens.yaml").write_text("shared: first-dispatch-token\nstranger: other-dispatch-token\n")
+    aim = (*aim, "--lockrace-token-file", "tokens.yaml")
+    seen = run_pytest(tmp_path, *aim, "--lockrace-profile", str(profile))
+    assert seen.returncode == 0, seen.stdout
+    (history,) = (tmp_path / "lockrace-out" / "histories").iterdir()
+    assert json.loads(history.read_text().splitlines()[0])["settings"]["profile"] == "leases"
+    seen = run_pytest(tmp_path, *aim)
+    assert seen.returncode == 1
+    assert "does not answer as the Arvados API does" in seen.stdout
+    (tmp_path / "bad.profile.yaml").write_text("format: 1\nprofile: bad\ncals: {}\n")
+    seen = run_pytest(tmp_path, *aim, "--lockrace-profile", "bad.profile.yaml", "--lockrace-provision", "api")
+    assert seen.returncode == 1
+    assert 'did you mean "calls"?' in seen.stdout
+    assert "Traceback" not in seen.stdout

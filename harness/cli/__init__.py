@@ -22,7 +22,7 @@ _COMMANDS = {
     "diff": "What changed from one run to the next, regressions first.",
     "baseline": "Excuse what a target is known to violate, for a while.",
     "list": "List scenarios.",
-    "lint": "Read scenario files and say what is wrong with them.",
+    "lint": "Read scenario files and profiles, and say what is wrong with them.",
     "mutants": "Kill every mutant of the reference server, accuse no variant: proof that the harness sees.",
     "simulate": "A population of dispatchers works through a queue, with faults; then check.",
     "explain": "Explain a requirement, invariant, known race, mutant, scenario or exit code.",
@@ -30,7 +30,7 @@ _COMMANDS = {
     "new": "Write a scenario file to start from.",
     "init": "Write settings, a first scenario and a CI workflow.",
     "doctor": "Check this machine and a target before a run.",
-    "schema": "Print a JSON Schema: scenario, history or results.",
+    "schema": "Print a JSON Schema: scenario, profile, history or results.",
 }
 """Every command with its one line of help, so that `lockrace --help` imports none of them."""
 

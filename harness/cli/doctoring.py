@@ -62,12 +62,13 @@ async def _make_a_container(opened: OpenTarget) -> int:
     (path,) = shipped().rglob("stolen_lock.race.yaml")
     secrets = {name: caller.secret for name, caller in opened.callers.items()}
     stage = Stage(0, load(path)[0], Vault(), secrets, opened.callers["shared"].uuid[:5])
-    made = await provision(stage, opened.line)
+    made = await provision(stage, opened.line, opened.endpoint.supply)
     last = stage.operations[-1]
-    told = f": {last.outcome} ({last.status}) {'; '.join(last.errors or [])}" if not made else ""
+    why = stage.short or f"{last.outcome} ({last.status}) {'; '.join(last.errors or [])}"
+    told = "" if made else f": {why}"
     _say(made, f"{'made' if made else 'could not make'} a container{told}")
     await tidy_up(stage, opened.line)
-    if not made:
+    if not made and opened.endpoint.supply is None:
         click.echo("    a run makes a fresh container for every order; the shared token must be allowed to")
     return CONFORMS if made else UNREACHABLE
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from harness.cli.options import near
+from harness.cli.wording import refuse_other_words, refuse_supply
 from harness.explore.compare import as_markdown, losses
 from harness.explore.counterexample import Done, counterexample_text
 from harness.explore.programs import (
@@ -28,6 +29,9 @@ def explore(chosen: dict[str, Any]) -> int:
     if chosen["each_rule"]:
         click.echo(as_markdown(losses()), nl=False)
         return 0
+    if chosen["target"] == "model":
+        refuse_other_words("the model", chosen["profile"])
+        refuse_supply("the model", chosen["provision"], "makes its own containers")
     if chosen["target"] != "model" or chosen["scenario"] is not None:
         from harness.cli.exploring_orders import explore_orders  # noqa: PLC0415
 

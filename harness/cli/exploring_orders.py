@@ -12,9 +12,11 @@ import click
 from harness.cli.exploring import dropped_rules, parse_calls, save
 from harness.cli.options import application_tokens, make_target, near
 from harness.cli.running import pace_of, seconds, target_choice
+from harness.cli.wording import refuse_supply, wire_of
 from harness.contract import Level
 from harness.drive.crew import HarnessFault
 from harness.drive.line import TargetLost
+from harness.drive.supply import OutOfContainers
 from harness.drive.target import OpenTarget, TargetRefused, connected
 from harness.explore.asgi import STRATEGIES, AsgiRun, AsgiSearch, replay, search_interleavings, smallest_race
 from harness.explore.asgi_app import BadAppError, load_app
@@ -47,7 +49,7 @@ def explore_orders(chosen: dict[str, Any]) -> int:
     except (TargetRefused, TargetLost, BadAppError) as error:
         click.echo(f"error: {error}", err=True)
         return UNREACHABLE
-    except CannotShrinkError as error:
+    except (CannotShrinkError, OutOfContainers) as error:
         click.echo(f"inconclusive: {error}", err=True)
         return INCONCLUSIVE
     except HarnessFault as fault:
@@ -180,12 +182,15 @@ def _explore_asgi(scenario: Scenario, spec: str, chosen: dict[str, Any]) -> int:
     strategy = chosen["strategy"]
     if strategy is not None and strategy not in STRATEGIES:
         raise click.UsageError(f"no strategy {strategy[:40]!r}; want one of {', '.join(STRATEGIES)}")
-    tokens, _ = application_tokens(target_choice(chosen))  # first, since the application may want them on import
+    choice = target_choice(chosen)
+    refuse_supply(choice.target, choice.provision, "is in this process, which nobody else can reach")
+    wire = wire_of(choice.profile)
+    tokens, _ = application_tokens(choice)  # first, since the application may want them on import
     make_app = load_app(spec)
     progress = _on_terminal(_asgi_progress)
 
     def make_run(one: Scenario) -> AsgiRun:
-        return AsgiRun(one, make_app, tokens, chosen["level"], progress=progress)
+        return AsgiRun(one, make_app, tokens, chosen["level"], progress=progress, wire=wire)
 
     run = make_run(scenario)
     if chosen["replay"] is not None:

@@ -3,12 +3,14 @@
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from harness.cli.wording import refuse_other_words, refuse_supply, supply_of, wire_of
 
 if TYPE_CHECKING:
     from harness.drive.target import Target
@@ -35,6 +37,8 @@ class TargetChoice:
     max_dispatch_attempts: int | None
     restart_command: str | None = None
     max_rps: int | None = None
+    profile: Path | None = None
+    provision: str = "api"
     out: Path = Path("lockrace-out")
     server_options: tuple[str, ...] = ()
 
@@ -96,6 +100,20 @@ def target_options(command: _F) -> _F:
                 "not split, one of more than N has the time of that many to itself.",
             ),
             click.option(
+                "--profile",
+                type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                envvar="LOCKRACE_PROFILE",
+                help="YAML that says how your server looks where it does not look as Arvados does.",
+            ),
+            click.option(
+                "--provision",
+                metavar="HOW",
+                default="api",
+                show_default=True,
+                help="Where fresh containers come from: api; command:PROGRAM ARGUMENT..., which makes one and prints "
+                "its uuid; or uuids:FILE, those that may be used, one a line.",
+            ),
+            click.option(
                 "--level",
                 type=LEVEL_CHOICES,
                 default="must",
@@ -144,15 +162,19 @@ def make_target(choice: TargetChoice) -> "Target":
 
     look_again_s = LOOK_AGAIN_S if choice.max_rps is None else max(LOOK_AGAIN_S, 1 / choice.max_rps)
     if choice.start is not None:
-        return CommandTarget(choice.start, _tokens(choice), choice.ready, choice.out / "server.log", look_again_s)
+        started = CommandTarget(choice.start, _tokens(choice), choice.ready, choice.out / "server.log", look_again_s)
+        return replace(started, wire=wire_of(choice.profile), supply=supply_of(choice.provision))
     if choice.target.startswith(("http://", "https://")):
         restart = None
         if choice.restart_command is not None:
             restart = partial(restart_by, choice.restart_command, choice.target, look_again_s)
-        return UrlTarget(choice.target, _tokens(choice), choice.insecure, restart)
+        target = UrlTarget(choice.target, _tokens(choice), choice.insecure, restart)
+        return replace(target, wire=wire_of(choice.profile), supply=supply_of(choice.provision))
     if choice.target == "model":
         from harness.explore.model_line import ModelTarget  # noqa: PLC0415
 
+        refuse_other_words("the model", choice.profile)
+        refuse_supply("the model", choice.provision, "makes its own containers")
         return ModelTarget()
     kind, _, name = choice.target.partition(":")
     if kind == "reference":
@@ -170,8 +192,9 @@ def _application(spec: str, choice: TargetChoice) -> "Target":
 
     if ":" not in spec or not all(spec.split(":")[:2]):
         raise click.UsageError(f"--target {choice.target!r} names no application; want asgi:MODULE:NAME")
+    refuse_supply(choice.target, choice.provision, "is in this process, which nobody else can reach")
     found, made_up = application_tokens(choice)
-    return AsgiTarget(spec, found, made_up, choice.out / "server.log")
+    return AsgiTarget(spec, found, made_up, choice.out / "server.log", wire_of(choice.profile))
 
 
 def application_tokens(choice: TargetChoice) -> tuple[dict[str, str], frozenset[str]]:
@@ -188,6 +211,9 @@ def application_tokens(choice: TargetChoice) -> tuple[dict[str, str], frozenset[
 def _reference(name: str | None, choice: TargetChoice) -> "Target":
     from harness.drive.served import ReferenceTarget, reference_defects  # noqa: PLC0415
 
+    refuse_other_words("the reference server", choice.profile)
+    if choice.provision.startswith("uuids:"):
+        refuse_supply("the reference server", choice.provision, "has no containers yet when it is started")
     arguments = list(choice.server_options)
     if choice.level == "run_auth":
         arguments.append("--run-auth")
@@ -201,7 +227,7 @@ def _reference(name: str | None, choice: TargetChoice) -> "Target":
                 "`lockrace serve --list` shows them all"
             )
         arguments += [f"--{kinds[name]}", name]
-    return ReferenceTarget(tuple(arguments), name)
+    return ReferenceTarget(tuple(arguments), name, supply=supply_of(choice.provision))
 
 
 def _tokens(choice: TargetChoice) -> dict[str, str]:

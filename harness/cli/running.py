@@ -15,6 +15,7 @@ import click
 
 from harness.cli.choosing import choose, load_all
 from harness.cli.options import TargetChoice, make_target
+from harness.cli.wording import profile_at
 from harness.drive.pace import Pace
 from harness.plan import Plan, make_plan
 from harness.report.baseline import BaselineFile, read_baseline
@@ -181,6 +182,8 @@ def target_choice(chosen: dict[str, Any]) -> TargetChoice:
         max_dispatch_attempts=chosen["max_dispatch_attempts"],
         restart_command=chosen.get("restart_command"),
         max_rps=chosen["max_rps"],
+        profile=chosen["profile"],
+        provision=chosen["provision"],
         out=chosen.get("out") or Path("lockrace-out"),
     )
 
@@ -193,6 +196,8 @@ def pace_of(chosen: dict[str, Any]) -> Pace | None:
 def settings_of(chosen: dict[str, Any]) -> dict[str, Any]:
     """What was chosen, for reports; no secret is among it."""
     kept = {name: value for name, value in chosen.items() if value is not None and name not in {"token", "token2"}}
+    if "profile" in kept:
+        kept |= {"profile": profile_at(kept["profile"]).name, "profile_file": kept["profile"]}
     return {
         name: str(value)
         if isinstance(value, Path)

@@ -6,9 +6,9 @@ import click
 
 
 @click.command("schema", short_help="Print a JSON Schema.")
-@click.argument("what", type=click.Choice(["scenario", "history", "results"]), default="scenario")
+@click.argument("what", type=click.Choice(["scenario", "profile", "history", "results"]), default="scenario")
 def command(what: str) -> int:
-    """Print the JSON Schema of scenario files (for completion in an editor), of histories, or of results.json."""
+    """Print the JSON Schema of scenario files or profiles (for completion in an editor), histories, or results.json."""
     click.echo(json.dumps(_schema(what), indent=2, ensure_ascii=False))
     return 0
 
@@ -18,6 +18,10 @@ def _schema(what: str) -> object:
         from harness.scenario.schema import scenario_schema  # noqa: PLC0415
 
         return scenario_schema()
+    if what == "profile":
+        from harness.profile import profile_schema  # noqa: PLC0415
+
+        return profile_schema()
     if what == "history":
         from harness.history import history_schema  # noqa: PLC0415
 

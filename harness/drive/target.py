@@ -147,8 +147,11 @@ async def introduce(line: Line, endpoint: Endpoint, name: str) -> Caller:
             f"{endpoint.url} refused the {name} token ({exchange.status}): check {option} or the token file"
         )
     if answer.outcome != "granted" or answer.value is None or not isinstance(answer.value.auth_uuid, str):
+        expected, hint = f"the profile {endpoint.wire.profile} says", ""
+        if endpoint.wire is ARVADOS:
+            expected, hint = "the Arvados API does", "; if it says the same in other words, tell which with --profile"
         seen = f"status {exchange.status}" if exchange.status else exchange.failure or answer.outcome
         raise TargetRefused(
-            f"{endpoint.url} does not answer as the Arvados API does: asked whose the {name} token is, it gave {seen}"
+            f"{endpoint.url} does not answer as {expected}: asked whose the {name} token is, it gave {seen}{hint}"
         )
     return Caller(secret, answer.value.auth_uuid)

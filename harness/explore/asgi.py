@@ -35,6 +35,7 @@ from harness.history import Facts, Header, History
 from harness.model import Rules
 from harness.scenario import Scenario, Step
 from harness.scenario.precedence import predecessors
+from harness.wire import ARVADOS, Wire
 
 STRATEGIES: dict[str, Callable[[int], Strategy]] = {
     "random": RandomWalk,
@@ -83,8 +84,11 @@ class AsgiRun:
         make_app: Callable[[], AsgiApp],
         secrets: dict[str, str],
         level: Level,
+        *,
         progress: Callable[[AsgiSearch], None] | None = None,
+        wire: Wire = ARVADOS,
     ) -> None:
+        self._wire = wire
         self.found = AsgiSearch()
         self._scenario, self._make_app, self._level, self._progress = scenario, make_app, level, progress
         used: set[str] = {"shared", *scenario.tokens.values()}
@@ -123,8 +127,8 @@ class AsgiRun:
     async def _play(self) -> Played:
         clock = Clock()
         async with RunningApp(self._make_app()) as app:
-            line = AsgiLine(app, clock)
-            endpoint = Endpoint("asgi:", self._secrets, disposable=True)
+            line = AsgiLine(app, clock, self._wire)
+            endpoint = Endpoint("asgi:", self._secrets, disposable=True, wire=self._wire)
             callers = {name: await introduce(line, endpoint, name) for name in self._secrets}
             vault = Vault(_SALT)
             uuids = {name: caller.uuid for name, caller in callers.items()}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from harness.drive.line import Exchange, Trouble, exchange_of, rest_of_listing
 from harness.explore.asgi_app import RunningApp
 from harness.explore.troubles import Troubles
-from harness.wire import ARVADOS, Call, Reply
+from harness.wire import ARVADOS, Call, Reply, Wire
 
 
 class Clock:
@@ -24,8 +24,9 @@ class Clock:
 class AsgiLine:
     """Calls as ASGI requests on the running loop."""
 
-    def __init__(self, app: RunningApp, clock: Clock) -> None:
+    def __init__(self, app: RunningApp, clock: Clock, wire: Wire = ARVADOS) -> None:
         self._app = app
+        self._wire = wire
         self._clock = clock
         self._troubles = Troubles(clock.tick)
         self._requests = 0
@@ -42,7 +43,7 @@ class AsgiLine:
             return await self._troubles.give(trouble, lambda: self._one(call, secrets))
         exchange = await self._one(call, secrets)
         if call.op == "list":
-            return await rest_of_listing(call, exchange, lambda following: self._one(following, secrets))
+            return await rest_of_listing(call, exchange, lambda following: self._one(following, secrets), self._wire)
         return exchange
 
     async def held(self, trouble: Trouble) -> None:
@@ -73,6 +74,6 @@ class AsgiLine:
         self._requests += 1
         request_id = f"req-{self._requests:020d}"
         invoke_ns = self._clock.tick()
-        answered = await self._app.ask(ARVADOS.encode(call, request_id))
+        answered = await self._app.ask(self._wire.encode(call, request_id))
         reply = Reply(**answered._asdict(), invoke_ns=invoke_ns, release_ns=invoke_ns, return_ns=self._clock.tick())
-        return exchange_of(call, request_id, reply, secrets)
+        return exchange_of(call, request_id, reply, secrets, self._wire)

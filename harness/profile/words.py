@@ -8,8 +8,8 @@ TOKEN_KEYS = ("header", "value", "query", "v2")
 CALL_KEYS = ("method", "path", "headers", "body", "attributes", "query", "answer", "outcomes")
 MATCHER_KEYS = ("status", "header", "json", "text")
 
-ASKED = ("state", "uuid", "locked_by_uuid", "priority", "above_priority", "after_uuid", "limit")
-"""What stands in braces in the query of a listing."""
+ASKED = ("state", "states", "uuid", "uuids", "locked_by_uuid", "priority", "above_priority", "after_uuid", "limit")
+"""What stands in braces in the query of a listing: one of something, or several with commas between."""
 
 ABOUT_ONE = ("lock", "unlock", "auth", "get", "update")
 """Calls about one container, which have to name it."""

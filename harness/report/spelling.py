@@ -7,7 +7,7 @@ from harness.history import Operation
 
 Spelling = Literal["", "v2", "bare"]
 
-_ENDS_LOCKS = frozenset({"Queued", "Complete", "Cancelled"})
+_ENDS_LOCKS = ("Queued", "Complete", "Cancelled")
 
 
 def spelling_of(operation: Operation) -> Spelling:

@@ -174,6 +174,10 @@ def replay_command(run: RunResult, result: ScenarioResult, violation: Violation 
     return " ".join(shlex.quote(harmless(word)) for word in words)
 
 
+OTHER_WORDS = {"--profile": "profile_file", "--provision": "provision"}
+"""Options that say how a target looks and gives containers, and the settings that keep them."""
+
+
 def _aim(run: RunResult) -> list[str]:
     """The options that aim at the same target again; no secret is among them."""
     settings = run.settings
@@ -184,6 +188,9 @@ def _aim(run: RunResult) -> list[str]:
         words += ["--token-file", str(settings["token_file"])]
     if settings.get("insecure"):
         words.append("--insecure")
+    for option, name in OTHER_WORDS.items():
+        if settings.get(name, "api") != "api":
+            words += [option, str(settings[name])]
     for option in ("max_dispatch_attempts", "max_rps", "cluster"):
         if settings.get(option):
             words += [f"--{option.replace('_', '-')}", str(settings[option])]

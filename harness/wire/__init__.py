@@ -16,5 +16,3 @@ __all__ = [
     "TokenProfile",
     "Wire",
 ]
-
-encode, classify = ARVADOS.encode, ARVADOS.classify

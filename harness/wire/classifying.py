@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from harness.contract import STATES, Outcome
 from harness.history import Shown
-from harness.wire.encoding import ABOVE, AFTER, asked_by
+from harness.wire.encoding import ABOVE, AFTER, asked_by, placeholder
 from harness.wire.message import Answer, Call, Reply
 from harness.wire.places import Place, found_at, shown_at, written
 from harness.wire.profile import CallProfile, Matcher, Profile
@@ -44,9 +44,8 @@ class Classifier:
             self._expected = 'want JSON {"errors": [text, ...]}'
         self._uuid, self._uuid_name = _text_at(fields["uuid"]), written(fields["uuid"])
         self._uuid_key = self._uuid_name if fields["uuid"] == (self._uuid_name,) else None
-        known = asked_by(call.query) if call.query is not None else None
-        self._picks = _PICKED - known if self._is_list and known is not None else frozenset()
-        self._pages = known is None or AFTER in known
+        self._asked = asked_by(call.query) if call.query is not None else None  # None: it can ask for anything
+        self._pages = self._asked is None or AFTER in self._asked
 
     def classify(self, call: Call, reply: Reply, secrets: Mapping[str, str]) -> Answer:
         """What `reply` says, in the contract's words."""
@@ -126,9 +125,11 @@ class Classifier:
             return Answer(outcome="garbled", problem=problem, leaked=leaked or None)
         if self._leaks and any(isinstance(item.get("api_token"), str) for item in items):
             leaked = [*leaked, "api_token"]
-        last = max(found) if found and self._pages else None
-        for name in self._picks & (call.sent or {}).keys():  # what the query cannot ask for is picked here
-            field, wanted = "priority" if name == ABOVE else name, (call.sent or {})[name]
+        size, last = len(found), max(found) if found and self._pages else None
+        for name, wanted in (call.sent or {}).items():  # what the query cannot ask for is picked here
+            if name not in _PICKED or self._asked is None or placeholder(self._asked, name, wanted) is not None:
+                continue
+            field = "priority" if name == ABOVE else name
             values = [getattr(self._shown(item)[0], field, UNSET) for item in items]
             if UNSET in values:
                 problem = f"the items do not show {field}, by which they are picked since the query cannot ask for it"
@@ -136,7 +137,7 @@ class Classifier:
             kept = {uuid for uuid, value in zip(found, values, strict=True) if _matches(name, value, wanted)}
             found = [uuid for uuid in found if uuid in kept]
             items = [item for item in items if self._uuid(item) in kept]
-        return Answer(outcome="granted", value=Shown(found=found), leaked=leaked or None, last=last)
+        return Answer(outcome="granted", value=Shown(found=found), leaked=leaked or None, items=size, last=last)
 
     def _told(self, body: Any, reply: Reply, secrets: Mapping[str, str]) -> tuple[list[str] | None, str | None]:
         """The error texts of a refusal, secrets taken out, and what is wrong with their shape."""

@@ -68,6 +68,17 @@ def asked_by(query: Mapping[str, str]) -> frozenset[str]:
     return frozenset(name for template in query.values() for name in _ASKED.findall(template))
 
 
+def placeholder(known: frozenset[str], name: str, value: Any) -> str | None:
+    """Under which of the names in braces a query asks for a value, or for several; None where it cannot.
+
+    `{state}` is one state, `{states}` are several with commas between.
+    """
+    several = f"{name}s"
+    if isinstance(value, list) and len(value) != 1:
+        return several if value and several in known else None
+    return name if name in known else several if several in known else None
+
+
 def _headers(call_profile: CallProfile, profile: Profile) -> tuple[Headers, Headers]:
     """The headers that are always the same: those at the beginning, and those that tell of a body."""
     merged = {name.lower(): (name, value) for name, value in {**profile.headers, **call_profile.headers}.items()}
@@ -137,9 +148,13 @@ def _query(call_profile: CallProfile, profile: Profile) -> Callable[[Mapping[str
     if templates is None:
         return _filters(profile, states)
 
+    known = asked_by(templates)
+
     def query(sent: Mapping[str, Any]) -> str:
-        asked = {LIMIT: PAGE_SIZE, **sent}
-        told = {name: _told(states(value) if name == "state" else value) for name, value in asked.items()}
+        told: dict[str, str] = {}
+        for name, value in {LIMIT: PAGE_SIZE, **sent}.items():
+            if (held := placeholder(known, name, value)) is not None:
+                told[held] = _told(states(value) if name == "state" else value)
         return urlencode(
             {
                 parameter: _ASKED.sub(lambda match: told[match[1]], template)

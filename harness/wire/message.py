@@ -65,6 +65,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     leaked: list[str] | None = None
     secret: str | None = None
     run_auth: str | None = None
+    items: int = 0  # of a page of a listing, also those that were not asked for and had to be left out
     last: str | None = None  # of a page of a listing: the uuid after which the next one begins
 
     def __repr__(self) -> str:

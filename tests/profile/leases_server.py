@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import uvicorn
 
-from reference_server import serving
+from reference_server import asgi, serving
 from reference_server.options import options_of, parser
 
 Message = MutableMapping[str, Any]
@@ -157,6 +157,11 @@ async def _answer(send: Send, status: int, told: Any) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": [] if told is None else headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def make_app(departure: str | None = None) -> Leases:
+    """A fresh application in memory, for a harness that runs servers in its own process."""
+    return Leases(asgi.make_app(departure))
 
 
 def main() -> None:

@@ -59,6 +59,7 @@ def test_spellings_that_are_treated_alike_are_not_mentioned() -> None:
         book(uses("granted", False), uses("granted", True), UNLOCK, uses("unauthenticated", False)),
         book(uses("granted", False), UNLOCK, uses("granted", True)),
         book(uses("unauthenticated", False), uses("indeterminate", True)),
+        book(uses("granted", False), ("list", {"sent": {"state": ["Locked", "Running"]}}), uses("granted", True)),
         book(uses("granted", True), ("update", {"sent": {"state": "Cancelled"}}), uses("unauthenticated", False)),
     ):
         assert told_apart(kept.operations) == set()

@@ -92,9 +92,32 @@ class TestEncode:
         assert "key" not in wire.encode(Call(op="use", token="")).path
 
     def test_a_listing_asks_for_what_its_query_knows(self) -> None:
-        sent = {"state": ["Queued", "Locked"], "after_uuid": "u 1", "limit": 5, "priority": 3}
+        sent = {"state": "Locked", "after_uuid": "u 1", "limit": 5, "priority": 3}
         request = LEASES.encode(Call(op="list", token="t", sent=sent))
-        assert request.path == "/v2/jobs?status=waiting%2Cleased&after=u+1&page_size=5&sort=id"
+        assert request.path == "/v2/jobs?status=leased&after=u+1&page_size=5&sort=id"
+
+    @pytest.mark.parametrize(
+        ("query", "value", "asked"),
+        [
+            ("{state}", "Queued", "s=waiting"),
+            ("{state}", ["Queued"], "s=waiting"),
+            ("{state}", ["Queued", "Locked"], ""),
+            ("{states}", "Queued", "s=waiting"),
+            ("{states}", ["Queued", "Locked"], "s=waiting%2Cleased"),
+            ("{states}", [], ""),
+        ],
+    )
+    def test_a_query_asks_for_one_or_for_several(self, query: str, value: Any, asked: str) -> None:
+        listing = structs.replace(LEASES.profile.calls["list"], query={"s": query})
+        wire = Wire(structs.replace(LEASES.profile, calls={**LEASES.profile.calls, "list": listing}))
+        call = Call(op="list", token="t", sent={"state": value})
+        assert wire.encode(call).path == f"/v2/jobs?{asked}"
+        items = [{"id": f"u{state}", "status": state} for state in ("waiting", "leased", "done")]
+        found = wire.classify(call, reply(200, {"jobs": items}), {}).value
+        assert found is not None
+        picked = {"Queued": "uwaiting", "Locked": "uleased"}
+        wanted = [uuid for state, uuid in picked.items() if state in value]
+        assert found.found == (["uwaiting", "uleased", "udone"] if asked else wanted)
 
     def test_filters_of_arvados_take_the_names_of_the_profile(self) -> None:
         wire = Wire(
@@ -189,6 +212,7 @@ class TestListing:
         following = LEASES.next_page(call, page)
         assert following is not None
         assert following.sent == {"uuid": ["u1"], "after_uuid": "u2"}
+        assert page.items == 2
 
     def test_where_the_query_cannot_ask_for_what_comes_after_there_is_one_page(self) -> None:
         one = structs.replace(PROFILE.calls["list"], query={"state": "{state}"})

@@ -99,9 +99,9 @@ async def everything_carried(one: Dispatcher, state: str) -> list[str] | None:
         if not isinstance(page, list):
             return None
         found += page
-        if len(page) < CARRIED_PAGE or max(page) <= after:
+        if answer.items < CARRIED_PAGE or answer.last is None or answer.last <= after:
             break
-        after = max(page)
+        after = answer.last
     return [uuid for uuid in found if uuid in one.site.own]
 
 

@@ -77,7 +77,7 @@ class Dispatcher:
         answer = await self.client.call("list", sent=sent)
         shown = answer.value.found if answer.outcome == "granted" and answer.value is not None else None
         found = shown if isinstance(shown, list) else []
-        self._after = max(found) if len(found) >= PAGE else None
+        self._after = answer.last if answer.items >= PAGE else None
         return [uuid for uuid in found if uuid in self.site.own]
 
     async def look(self, uuid: str) -> Sight | None:

@@ -11,6 +11,7 @@ from msgspec import UNSET
 from harness.contract import Outcome
 from harness.drive.population import POLICY_NAMES, Population
 from harness.drive.population import dispatcher as dispatcher_module
+from harness.drive.population.acts import CARRIED_PAGE, everything_carried
 from harness.drive.population.client import Client, Site
 from harness.drive.population.dispatcher import Dispatcher, Sight
 from harness.drive.population.policies import POLICIES
@@ -29,12 +30,14 @@ class FakeClient:
     auth: str | None = None
     next_outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
     asked: list[tuple[str, Any]] = field(default_factory=list)
+    sent: list[Any] = field(default_factory=list)
     locks: int = 0
     incarnation: int = 1
     slowest_s: float = 0.0
 
     async def call(self, op: str, uuid: str | None = None, sent: Any = None, auth: str | None = None) -> Answer:
         self.asked.append((op, sent.get("state", sent) if isinstance(sent, dict) else None))
+        self.sent.append(sent)
         waiting = self.next_outcomes.get(op)
         if waiting:
             return Answer(outcome=waiting.pop(0))
@@ -45,7 +48,7 @@ class FakeClient:
             found = [MINE, OTHER] if sent["state"] == self.state else []
             if self.state == "Queued":
                 found = [one for one in found if one > sent.get("after_uuid", "")]
-            return Answer(outcome="granted", value=Shown(found=found))
+            return Answer(outcome="granted", value=Shown(found=found), items=len(found), last=max(found, default=None))
         if op == "lock":
             if self.state != "Queued":
                 return Answer(outcome="refused")
@@ -264,6 +267,18 @@ def test_double_unlock_gives_back_twice() -> None:
     client = FakeClient()
     turn("double_unlock", client, drawn=0.2)
     assert client.ops == ["list", "lock", "unlock", "unlock"]
+
+
+def test_a_page_of_which_little_was_asked_for_is_not_the_last() -> None:
+    client = FakeClient(state="Locked")
+    pages = [
+        Answer(outcome="granted", value=Shown(found=[]), items=CARRIED_PAGE, last="u1"),
+        Answer(outcome="granted", value=Shown(found=[MINE]), items=3, last="u2"),
+    ]
+    client._answer = lambda op, sent: pages.pop(0)  # type: ignore[method-assign]
+    one = dispatcher("careful", client)
+    assert asyncio.run(everything_carried(one, "Locked")) == [MINE]
+    assert [sent.get("after_uuid") for sent in client.sent] == [None, "u1"]
 
 
 def test_a_listing_goes_on_where_the_page_before_ended(monkeypatch: pytest.MonkeyPatch) -> None:
