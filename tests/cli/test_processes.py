@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.limits import LIMIT_S
+from tests.processes import all_gone
 
 
 def started_run(folder: Path) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
@@ -33,11 +34,6 @@ def started_run(folder: Path) -> tuple[subprocess.Popen[str], list[psutil.Proces
         time.sleep(0.05)
     process.kill()
     pytest.fail(f"the run did not start: {process.communicate()[0]}")
-
-
-def all_gone(processes: list[psutil.Process]) -> bool:
-    _, alive = psutil.wait_procs(processes, timeout=LIMIT_S)
-    return not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_ctrl_c_reports_what_was_finished_and_leaves_nothing_behind(tmp_path: Path) -> None:

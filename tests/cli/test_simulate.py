@@ -1,13 +1,12 @@
 """`lockrace simulate`, by its command."""
 
-import contextlib
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -17,6 +16,7 @@ from harness.cli.simulating import lines_of
 from harness.drive.population import Populated
 from harness.history import read_history
 from tests.limits import LIMIT_S
+from tests.processes import all_gone
 
 
 @pytest.mark.parametrize(
@@ -77,38 +77,20 @@ def test_nothing_outlives_a_killed_simulation(tmp_path: Path) -> None:
     program = "from harness.cli.simulate_command import command; command()"
     simulation = subprocess.Popen([sys.executable, "-c", program, *words], stdout=subprocess.DEVNULL)
     try:
-        below = wait_for(lambda: below_of(simulation.pid), lambda found: len(found) >= 5)
+        below = five_below(simulation.pid)
     finally:
         simulation.kill()
         simulation.wait(LIMIT_S)
-    assert len(below) >= 5  # the server, the conductor's own dispatcher, two workers, the resource tracker
-    wait_for(lambda: {pid for pid in below if is_alive(pid)}, lambda left: not left)
+    assert all_gone(below)
 
 
-def below_of(parent: int) -> set[int]:
-    """The processes that a process has started and that still run."""
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            if int(path.read_text().rpartition(")")[2].split()[1]) == parent:
-                found.add(int(path.parent.name))
-    return found
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_for(look: Callable[[], set[int]], enough: Callable[[set[int]], bool]) -> set[int]:
-    """Look until it is enough."""
+def five_below(parent: int) -> list[psutil.Process]:
+    """The server, the conductor's own dispatcher, two workers and the resource tracker, as soon as all are there."""
     ends = time.monotonic() + LIMIT_S
-    while not enough(seen := look()):
-        assert time.monotonic() < ends, f"still {seen}"
+    while len(below := psutil.Process(parent).children()) < 5:
+        assert time.monotonic() < ends, f"only {below}"
         time.sleep(0.05)
-    return seen
+    return below
 
 
 def test_what_it_came_to_is_told_in_a_few_lines(tmp_path: Path) -> None:

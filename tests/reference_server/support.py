@@ -17,6 +17,7 @@ from reference_server.app import App, Behaviour
 from reference_server.databases import store_of
 from reference_server.objects import ADMIN_USER, SYSTEM_USER, configured_token
 from reference_server.places import Places
+from tests.limits import LIMIT_S
 
 SHARED, STRANGER, ADMIN = "sharedtoken0", "strangertoken0", "admintoken0"
 CONTAINER = {"command": ["true"], "container_image": "image", "output_path": "/out", "priority": 1}
@@ -66,7 +67,7 @@ async def serving(database: str, places: Places | None = None, **behaviour: Any)
     app = App(store_of(database), tokens, Behaviour(places=places or Places(), **behaviour))
     await app.start()
     transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://server", timeout=30) as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://server", timeout=LIMIT_S) as client:
         yield Caller(client, SHARED, app.store)
     await app.store.close()
 
@@ -98,7 +99,7 @@ class Server:
         assert self.process.stdin
         with contextlib.suppress(OSError):
             self.process.stdin.close()
-        code = self.process.wait(20)
+        code = self.process.wait(LIMIT_S)
         assert self.process.stderr
         assert self.process.stdout
         errors = self.process.stderr.read()

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 
+from tests.limits import LIMIT_S
 from tests.reference_server.support import CONTAINER, SHARED, Server
 
 FORM = "application/x-www-form-urlencoded"
@@ -26,7 +27,7 @@ class Wire:
 
     def __init__(self, url: str) -> None:
         address = urlsplit(url)
-        self.socket = socket.create_connection((address.hostname, address.port), timeout=20)
+        self.socket = socket.create_connection((address.hostname, address.port), timeout=LIMIT_S)
         self.file = self.socket.makefile("rb")
 
     def send(self, head: str, body: str = "") -> None:

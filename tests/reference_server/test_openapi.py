@@ -16,6 +16,7 @@ from schemathesis.specs.openapi.checks import (
 
 from reference_server.app import ROUTES
 from reference_server.openapi import openapi_document
+from tests.limits import LIMIT_S
 from tests.reference_server.support import CONTAINER, SHARED, Server
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -36,7 +37,9 @@ def document(server: Server) -> schemathesis.BaseSchema:
 @pytest.fixture(scope="module")
 def container(server: Server) -> str:
     headers = {"Authorization": f"Bearer {SHARED}"}
-    answer = httpx.post(f"{server.url}/arvados/v1/containers", headers=headers, json={"container": CONTAINER})
+    answer = httpx.post(
+        f"{server.url}/arvados/v1/containers", headers=headers, json={"container": CONTAINER}, timeout=LIMIT_S
+    )
     return str(answer.json()["uuid"])
 
 
@@ -65,7 +68,7 @@ def test_answers_are_as_documented(method, path, document, container):
     def call(case: schemathesis.Case, is_known: bool) -> None:
         if is_known and "uuid" in case.path_parameters:
             case.path_parameters["uuid"] = container
-        case.call_and_validate(headers={"Authorization": f"Bearer {SHARED}"}, checks=CHECKS, timeout=20)
+        case.call_and_validate(headers={"Authorization": f"Bearer {SHARED}"}, checks=CHECKS, timeout=LIMIT_S)
 
     call()
 
