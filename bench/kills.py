@@ -30,6 +30,7 @@ from reference_server.embedded import embedded_postgres
 TOKEN = "killtoken0"
 CONTAINER = {"command": ["true"], "container_image": "image", "output_path": "/out", "priority": 1}
 CONTAINERS = 8
+LIMIT_S = 120.0  # ends a wait for what never comes
 PREFIX = "/arvados/v1/containers"
 
 
@@ -67,12 +68,12 @@ class Victim:
     def end(self) -> int:
         """A clean end; its exit code."""
         self.process.terminate()
-        code = self.process.wait(20)
+        code = self.process.wait(LIMIT_S)
         self._close()
         return code
 
     def _close(self) -> None:
-        self.process.wait(20)
+        self.process.wait(LIMIT_S)
         for stream in (self.process.stdin, self.process.stdout):
             if stream:
                 with contextlib.suppress(OSError):
@@ -97,7 +98,9 @@ async def work(url: str, uuid: str, load: Load) -> None:
     """Lock and unlock until the server is gone; counts what was granted and what got no answer."""
     history = load.histories[uuid]
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20, verify=False, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=url, headers=headers, timeout=LIMIT_S, verify=False, trust_env=False
+    ) as client:
         while True:
             for verb in ("lock", "unlock"):
                 try:
@@ -128,18 +131,18 @@ async def one_kill(victim: Victim, enough: int, *, with_workers: bool) -> tuple[
     """How many calls were acknowledged before the kill, at least `enough`, and what of them was lost."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(
-        base_url=victim.url, headers=headers, timeout=20, verify=False, trust_env=False
+        base_url=victim.url, headers=headers, timeout=LIMIT_S, verify=False, trust_env=False
     ) as client:
         answers = [await client.post(PREFIX, json={"container": CONTAINER}) for _ in range(CONTAINERS)]
     load = Load([answer.json()["uuid"] for answer in answers], enough)
     histories = load.histories
     workers = [asyncio.create_task(work(victim.url, uuid, load)) for uuid in histories for _ in range(2)]
-    await asyncio.wait_for(load.is_enough.wait(), 60)
+    await asyncio.wait_for(load.is_enough.wait(), LIMIT_S)
     victim.kill(with_workers=with_workers)
-    await asyncio.wait_for(asyncio.gather(*workers), 60)
+    await asyncio.wait_for(asyncio.gather(*workers), LIMIT_S)
     victim.start()
     async with httpx.AsyncClient(
-        base_url=victim.url, headers=headers, timeout=20, verify=False, trust_env=False
+        base_url=victim.url, headers=headers, timeout=LIMIT_S, verify=False, trust_env=False
     ) as client:
         records = [(await client.get(f"{PREFIX}/{uuid}")).json() for uuid in histories]
     found = [line for record in records for line in losses(record, histories[record["uuid"]])]

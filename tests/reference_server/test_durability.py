@@ -19,6 +19,9 @@ def test_nothing_acknowledged_is_lost_and_nothing_refused_happened(kind, workers
 
 def test_the_check_notices_a_server_that_acknowledges_before_it_writes(tmp_path):
     arguments = ("--mutant", "acknowledged_before_commit")
-    acknowledged, lost = kill_under_load(str(tmp_path / "containers.sqlite"), 1, 1, 60, *arguments)
-    assert acknowledged >= 60
+    for number in range(20):  # the first shows it, unless the kill comes when all has been written
+        acknowledged, lost = kill_under_load(str(tmp_path / f"{number}.sqlite"), 1, 1, 60, *arguments)
+        assert acknowledged >= 60
+        if lost:
+            break
     assert lost
