@@ -22,7 +22,9 @@ NOT_RUN = {
     "docker build -t lockrace -f lockrace.Dockerfile .": "no Docker here",
     f'docker run --rm --network host -v "$PWD:/work" lockrace run --target {SERVER} --token-file tokens.yaml': "same",
 }
+LEASES = "lockrace run --start './leases --port {port}' --token-file tokens.yaml --profile leases.profile.yaml"
 SHORTENED = {  # these play every scenario; other tests do that
+    LEASES: "--select two_lockers,listings",
     f"lockrace run --target {SERVER} --token-file tokens.yaml": "--select two_lockers",
     "lockrace run --target https://containers.example.org --token-file tokens.yaml": "--select two_lockers",
     "lockrace run --start './server --port {port}' --ready /healthz --token-file tokens.yaml": "--select DUR-1",
@@ -78,6 +80,15 @@ def commands(page: Path) -> list[Shown]:
     return found
 
 
+def shown_in(page: Path, language: str) -> str:
+    """The text of the first block in a language."""
+    return next("\n".join(lines) + "\n" for _, found, lines in blocks(page) if found == language)
+
+
+OTHER_WORDS = {"leases.profile.yaml": "yaml", "make-container": "python"}
+"""Files that the page on other words shows, and in which of its blocks."""
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """What a reader has: the files of the tutorial, tokens, and a server of their own."""
@@ -86,7 +97,12 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "tokens.yaml").write_text(TOKENS)
     own = tmp_path / "server"
     own.write_text(f'#!/bin/sh\nexec {sys.executable} -m reference_server --database ./own.sqlite "$@"\n')
-    own.chmod(0o755)
+    leases = tmp_path / "leases"
+    leases.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT}/tests/profile/leases_server.py "$@"\n')
+    for name, language in OTHER_WORDS.items():
+        (tmp_path / name).write_text(shown_in(ROOT / "docs/how-to/other-words.md", language))
+    for program in (own, leases, tmp_path / "make-container"):
+        program.chmod(0o755)
     return tmp_path
 
 
@@ -210,6 +226,11 @@ def test_the_tutorial_shows_the_files_that_are_run() -> None:
     }
     assert shown["python"] == (ROOT / "docs/tutorial/app.py").read_text("utf-8")
     assert shown["yaml"] == (ROOT / "docs/tutorial/both_lock.race.yaml").read_text("utf-8")
+
+
+def test_the_profile_that_is_shown_is_the_one_that_is_tested() -> None:
+    shown = shown_in(ROOT / "docs/how-to/other-words.md", "yaml")
+    assert shown == (ROOT / "tests/profile/leases.profile.yaml").read_text("utf-8")
 
 
 def anchors(page: Path) -> set[str]:
