@@ -19,7 +19,7 @@ from harness.drive.drive import DriveOptions, drive
 from harness.drive.line import TargetLost
 from harness.drive.pace import Pace
 from harness.drive.release import ReleaseChoice
-from harness.drive.served import CommandTarget, log_end, one_for_each
+from harness.drive.served import CommandTarget, ReferenceTarget, log_end, one_for_each
 from harness.drive.target import TOKEN_NAMES, OpenTarget, Target, TargetRefused, UrlTarget, connected
 from harness.explore.asgi_target import AsgiTarget
 from harness.explore.model_line import ModelTarget, open_model
@@ -31,6 +31,7 @@ from harness.report.decision import Known, decide, notes
 from harness.report.result import RunResult, ScenarioResult
 from harness.scenario import Scenario
 
+_STARTED = ReferenceTarget | CommandTarget
 _OVERTIME = 0.05  # of the budget: what is under way at its end may take so much more, then it is cut off
 
 
@@ -197,8 +198,11 @@ class _Jobs:
 
     async def _take(self, turn: Turn, agenda: Agenda, target: Target, opened: OpenTarget) -> None:
         self.watcher.planned(turn.plan)
+        began = time.monotonic()
         cut_off_s = None if turn.left_s is None else turn.left_s + _OVERTIME * (self.options.budget_s or 0)
         one, lost = await run_one(turn.plan, opened, self.options, turn.share_s, self.watcher, cut_off_s=cut_off_s)
+        if cut_off_s is not None and time.monotonic() - began > cut_off_s and isinstance(target, _STARTED):
+            target.hung = True
         self.done[turn.place] = one
         self.watcher.finished(one)
         if lost is not None:

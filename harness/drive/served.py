@@ -61,6 +61,7 @@ class ReferenceTarget:
     defect: str | None = None
     secrets: dict[str, str] = field(default_factory=made_up_secrets, repr=False)
     supply: Supply | None = None
+    hung: bool = field(default=False, init=False)  # it did not answer to the end: nobody waits for a polite one
     _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, init=False, repr=False)
     _process: asyncio.subprocess.Process | None = field(default=None, init=False, repr=False)
     _log: Path | None = field(default=None, init=False, repr=False)
@@ -88,7 +89,7 @@ class ReferenceTarget:
     async def close(self) -> None:
         """End it."""
         if self._process is not None:
-            await _end(self._process)
+            await (_kill if self.hung else _end)(self._process)
         if self._folder is not None:
             self._folder.cleanup()
 
@@ -124,6 +125,7 @@ class CommandTarget:
     ready_path: str = "/"
     log: Path = Path("server.log")  # what it says; begun anew by every run
     look_again_s: float = LOOK_AGAIN_S  # until the ready path answers
+    hung: bool = field(default=False, init=False)  # it did not answer to the end: nobody waits for a polite one
     wire: Wire = ARVADOS
     supply: Supply | None = None
     _process: asyncio.subprocess.Process | None = field(default=None, init=False, repr=False)
@@ -150,15 +152,21 @@ class CommandTarget:
 
     async def restart(self) -> None:
         """kill -9, then start it again on the same port; what it keeps is its own affair."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGUSR1)  # its supervisor kills the whole group
-        await self._process.wait()
+        await self._kill()
         await self._serve()
 
     async def close(self) -> None:
         """End it."""
-        if self._process is not None:
-            await _end(self._process)
+        if self._process is None:
+            return
+        if self.hung and self._process.returncode is None:
+            await self._kill()
+        await _end(self._process)
+
+    async def _kill(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGUSR1)  # its supervisor kills the whole group
+        await self._process.wait()
 
     async def _serve(self) -> None:
         words = [word.replace("{port}", str(self._port)) for word in shlex.split(self.command)]
