@@ -23,7 +23,7 @@ class Classifier:
     """The answers of one call."""
 
     def __init__(self, op: str, call: CallProfile, profile: Profile) -> None:
-        self._answer = call.answer
+        self._answer, self._record = call.answer, _first_at(call.answer or ())
         self._is_auth = op == "auth"
         self._of_a_token = op in _OF_A_TOKEN
         self._is_list = op == "list"
@@ -38,7 +38,9 @@ class Classifier:
         self._flat = [(name, str(place[0])) for name, place in shown.items() if place and len(place) == 1]
         self._deep = [(name, place) for name, place in shown.items() if place and len(place) > 1]
         self._states = _states_of(profile.states)
-        self._items, self._errors = fields["items"] or (), fields["errors"]
+        self._items, self._items_name = _first_at(fields["items"] or ()), written(fields["items"])
+        self._errors = fields["errors"]
+        self._texts = _entries_at(self._errors or ())
         self._expected = f"want JSON with texts at {written(self._errors)}"
         if self._errors == _TEXTS_OF_ARVADOS:
             self._expected = 'want JSON {"errors": [text, ...]}'
@@ -78,7 +80,7 @@ class Classifier:
         if self._answer is None:
             return Answer(outcome="granted", value=Shown(), leaked=leaked or None)
         if self._answer:
-            body = next(iter(found_at(body, self._answer)), None)
+            body = self._record(body)
         if not isinstance(body, dict):
             return Answer(outcome="garbled", leaked=leaked or None)
         value, problem = self._shown(body)
@@ -113,13 +115,14 @@ class Classifier:
             return None, f"the record cannot be read: {error}"
 
     def _listed(self, call: Call, body: Any, leaked: list[str]) -> Answer:
-        items = next(iter(found_at(body, self._items)), None)
+        items = self._items(body)
         if not isinstance(items, list):
-            problem = f"the list holds no {written(self._items)}" if isinstance(body, dict) else None
+            problem = f"the list holds no {self._items_name}" if isinstance(body, dict) else None
             return Answer(outcome="garbled", problem=problem, leaked=leaked or None)
-        records = [item for item in items if isinstance(item, dict)]
-        uuids = [item.get(self._uuid_key) for item in records] if self._uuid_key else map(self._uuid, records)
-        found = [uuid for uuid in uuids if isinstance(uuid, str)]
+        if (key := self._uuid_key) is not None:
+            found = [item[key] for item in items if isinstance(item, dict) and isinstance(item.get(key), str)]
+        else:
+            found = [uuid for item in items if isinstance(item, dict) and (uuid := self._uuid(item)) is not None]
         if len(found) != len(items):
             problem = f"an item of the list holds no {self._uuid_name}"
             return Answer(outcome="garbled", problem=problem, leaked=leaked or None)
@@ -146,7 +149,7 @@ class Classifier:
         if body is None:
             kind = reply.header("content-type") or "no content type"
             return None, f"the answer is not JSON ({kind[:60]}); {self._expected}"
-        texts = found_at(body, self._errors)
+        texts = self._texts(body)
         if not texts or not all(isinstance(text, str) for text in texts):
             return None, f"the answer has no list of error texts; {self._expected}"
         return [self._without_secrets(text, secrets)[:_KEPT_TEXT_LENGTH] for text in texts[:10]], None
@@ -218,6 +221,22 @@ def _states_of(states: Mapping[str, Sequence[str]]) -> dict[str, str] | None:
     if not states:
         return None
     return {called: state for state in STATES for called in states.get(state, (state,))}
+
+
+def _first_at(place: Place) -> Callable[[Any], Any]:
+    """What looks for the first value at a place; None where there is none."""
+    if len(place) == 1 and isinstance(place[0], str):
+        key = place[0]
+        return lambda body: body.get(key) if isinstance(body, dict) else None
+    return lambda body: next(iter(found_at(body, place)), None)
+
+
+def _entries_at(place: Place) -> Callable[[Any], list[Any]]:
+    """What looks for all values at a place."""
+    if len(place) == 2 and isinstance(place[0], str) and place[1] is None:
+        list_of = _first_at(place[:1])
+        return lambda body: found if isinstance(found := list_of(body), list) else []
+    return lambda body: found_at(body, place)
 
 
 def _text_at(place: Place | None) -> Callable[[dict[str, Any]], str | None]:

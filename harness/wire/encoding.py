@@ -29,6 +29,7 @@ _IS_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
 def encoder(op: str, call_profile: CallProfile, profile: Profile) -> Encode:
     """What makes the requests of one call, as a real dispatcher would send them."""
     method, parts, token = call_profile.method, call_profile.path.split("{uuid}"), profile.token
+    names_one = len(parts) > 1
     before_token, _, after_token = token.value.partition("{token}")
     first, last = _headers(call_profile, profile)
     fill = _body(call_profile, profile)
@@ -39,8 +40,10 @@ def encoder(op: str, call_profile: CallProfile, profile: Profile) -> Encode:
         last = [*last, ("Content-Length", "0")]
 
     def encode(call: Call, request_id: str | None) -> Request:
-        uuid = call.uuid or ""
-        path = (uuid if _IS_PLAIN(uuid) else quote(uuid, safe="")).join(parts)
+        path = parts[0]
+        if names_one:
+            uuid = call.uuid or ""
+            path = (uuid if _IS_PLAIN(uuid) else quote(uuid, safe="")).join(parts)
         if query is not None:
             path = f"{path}{'&' if '?' in path else '?'}{query(call.sent or {})}"
         headers = first.copy()
