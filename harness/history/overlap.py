@@ -86,7 +86,7 @@ def release_sentence(operations: Iterable[Operation]) -> str | None:
         return None
     gate, burst, early = (sent.get(name) for name in ReleaseTrial._fields)
     if not (isinstance(gate, int) and isinstance(burst, int) and isinstance(early, int)):
-        return f"{_KINDS[kind]}, as was chosen"
+        return f"{_KINDS[kind]}, not measured"
     if early:
         return f"{_KINDS[kind]}, since this target answers before the last byte of a request has come"
     other = "burst" if kind == "gate" else "gate"

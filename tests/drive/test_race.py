@@ -134,7 +134,7 @@ def test_the_release_that_was_measured_stands_in_the_history(tmp_path: Path) -> 
     assert re.fullmatch(r"by (gate|burst) \(.*\): its answers came within \d+ us, those by .* within \d+ us", said)
     asyncio.run(work("gate", tmp_path / "gate.jsonl"))
     said = release_sentence(read_history(tmp_path / "gate.jsonl").operations)
-    assert said == "by gate (last bytes held back), as was chosen"
+    assert said == "by gate (last bytes held back), not measured"
 
 
 def test_the_reference_server_stamps_what_arrives(played: list[tuple[Driven, History]]) -> None:

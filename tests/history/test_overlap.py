@@ -97,7 +97,7 @@ def test_arrivals_are_told_where_the_target_has_stamped_all_of_a_round() -> None
             ReleaseTrial(10, 400_000, 3),
             "by burst (whole requests), since this target answers before the last byte of a request has come",
         ),
-        ("gate", None, "by gate (last bytes held back), as was chosen"),
+        ("gate", None, "by gate (last bytes held back), not measured"),
         ("catapult", None, None),
     ],
 )

@@ -275,10 +275,10 @@ def test_the_order_that_has_no_place_for_an_operation_is_told():
 def test_how_races_left_is_told_once():
     races = [result(of=scenario(f"race_{number}")) for number in range(3)]
     for one in races:
-        one.release = "by gate (last bytes held back), as was chosen"
+        one.release = "by gate (last bytes held back), not measured"
     run = run_of(result(), *races)
-    assert summary(run, PLAIN).count("races left     by gate (last bytes held back), as was chosen\n") == 1
-    assert "<td>races left</td><td>by gate (last bytes held back), as was chosen</td>" in run_page(run)
+    assert summary(run, PLAIN).count("races left     by gate (last bytes held back), not measured\n") == 1
+    assert "<td>races left</td><td>by gate (last bytes held back), not measured</td>" in run_page(run)
     assert [one.release for one in results(run).scenarios] == [None, *[races[0].release] * 3]
     assert "races left" not in summary(run_of(result()), PLAIN)
 
