@@ -203,7 +203,7 @@ def mend(app: str, page: Path) -> str:
     return app.replace(old, better)
 
 
-@pytest.mark.timeout(1800)  # many commands, each a few processes
+@pytest.mark.timeout(3600)  # many commands, each a few processes
 @pytest.mark.parametrize(
     "pages",
     [TOGETHER, *([page] for page in PAGES if commands(page) and page not in TOGETHER)],

@@ -61,7 +61,7 @@ def test_a_thread_that_never_ends_does_not_keep_the_command(lockrace: Lockrace, 
         f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom tests.explore.misbehaving import app as app\n"
     )
     target = "asgi:mine:app:stays_in_a_thread"
-    done = lockrace("run", "--target", target, "--select", "stolen_lock", "--timeout", "0.2")
+    done = lockrace("run", "--target", target, "--select", "stolen_lock", "--timeout", "2")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "LIVE-1 no_deadlock" in done.stdout
 

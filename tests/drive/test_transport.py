@@ -13,6 +13,7 @@ import trustme
 from harness.drive.connection import Limits
 from harness.drive.failures import Garbled, Lost, NotSent
 from harness.drive.transport import Answer, Transport
+from tests.limits import LIMIT_S
 
 from .scripted import OK, Peer, Script, ever, refusing, serving
 
@@ -297,7 +298,7 @@ def test_an_answer_that_is_lost_while_connections_are_opened_is_no_matter(answer
     async def run() -> bytes:
         async with serving(script) as url, Transport(url, timeout_s=0.3) as transport:
             await transport.warm(range(4), transport.prepare("GET", "/warm"))
-            return (await transport.call(transport.prepare("GET", "/"), lane=3)).body
+            return (await transport.call(transport.prepare("GET", "/"), lane=3, timeout_s=LIMIT_S)).body
 
     assert asyncio.run(run()) == b"hi"
 
