@@ -81,7 +81,8 @@ def test_what_never_ends_is_cut_off_proves_nothing_and_is_tidied_up(disposable: 
     done = driven(tmp_path, DriveOptions(budget_s=0.01, cut_off_s=1.0), lambda _: None, target)
     assert (done.runs, done.cut_off) == (0, True)
     history = read_history(done.path)
-    assert [one.phase for one in history.operations if one.phase == "cleanup"] == [] if disposable else ["cleanup"]
+    cleaned = [one.phase for one in history.operations if one.phase == "cleanup"]
+    assert cleaned == ([] if disposable else ["cleanup"])
     assert [one.problem for one in history.operations if one.phase == "probe"] == ["cut off"]
     verdict = check(history)
     assert not verdict.violations
