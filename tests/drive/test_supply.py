@@ -140,13 +140,28 @@ class TestCommand:
         assert driven.lost.startswith(f"--provision: {sys.executable} ")
         assert told in driven.lost
 
-    def test_one_that_never_ends_is_ended(self, tmp_path: Path) -> None:
-        code = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)"
-        supply = command(tmp_path, code.replace("'pid'", repr(str(tmp_path / "pid"))), limit_s=3)
-        with pytest.raises(TargetLost, match="did not end within 3 s"):
+    def test_one_that_never_ends_is_an_error(self, tmp_path: Path) -> None:
+        supply = command(tmp_path, "import time; time.sleep(600)", limit_s=0.2)
+        with pytest.raises(TargetLost, match=r"did not end within 0\.2 s"):
             asyncio.run(supply.next("c1", {}))
+
+    def test_one_that_is_not_waited_for_any_more_is_ended(self, tmp_path: Path) -> None:
+        told = tmp_path / "told"
+        os.mkfifo(told)
+        supply = command(
+            tmp_path, f"import os, time; open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+        )
+
+        async def cut_off() -> int:
+            asking = asyncio.create_task(supply.next("c1", {}))
+            pid = int(await asyncio.to_thread(told.read_text))
+            asking.cancel()
+            await asyncio.wait([asking])
+            return pid
+
+        pid = asyncio.run(cut_off())
         with pytest.raises(ProcessLookupError):
-            os.kill(int((tmp_path / "pid").read_text()), 0)
+            os.kill(pid, 0)
 
     def test_the_same_uuid_twice_is_an_error(self, tmp_path: Path) -> None:
         supply = command(tmp_path, "print('u1')")
