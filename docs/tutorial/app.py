@@ -55,7 +55,7 @@ def change(container, state, who):
 
 async def move(container, state, who):
     check(container, state, who)
-    await asyncio.sleep(0.005)  # here a database would be asked
+    await asyncio.sleep(0.02)  # here a database would be asked
     change(container, state, who)
 
 
