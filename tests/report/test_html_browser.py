@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.report.html import run_page
+from tests.limits import LIMIT_S
 from tests.report.builders import herd, known_race, run_of, table, unsure, violated
 from tests.report.test_html import big_page
 
@@ -31,9 +32,15 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS, timeout=LIMIT_S * 1000)
         yield chromium
         chromium.close()
+
+
+def patient(page):
+    """The page, with time for everything that it is asked to do."""
+    page.set_default_timeout(LIMIT_S * 1000)
+    return page
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +56,7 @@ def page(browser, report):
     context = browser.new_context(
         permissions=["clipboard-read", "clipboard-write"], viewport={"width": 1200, "height": 900}
     )
-    page = context.new_page()
+    page = patient(context.new_page())
     said, asked = [], []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -93,6 +100,7 @@ def test_a_lane_can_be_hidden_and_the_others_move_up(page):
 
 
 def test_the_replay_command_is_copied(page):
+    page.evaluate("window.setTimeout = () => 0")  # what is said would be gone after some seconds
     page.get_by_role("button", name="Copy replay").first.click()
     page.get_by_text("The replay command is copied.").wait_for()
     assert (
@@ -142,7 +150,7 @@ def test_no_barrier_for_anyone(page, scheme):
 def test_the_page_of_100_000_operations_is_light_enough_to_open_at_once(browser, tmp_path):
     path = tmp_path / "big.html"
     path.write_text(big_page())
-    page = browser.new_page()
+    page = patient(browser.new_page())
     page.goto(path.as_uri())
     page.get_by_role("button", name="Jump to violation").click()
     assert page.evaluate("document.activeElement.classList.contains('violating')")
