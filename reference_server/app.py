@@ -351,22 +351,18 @@ def cut(record: dict[str, object], select: list[str] | None) -> dict[str, object
 
 async def _body(receive: Receive) -> bytes:
     """The whole body, within its limits of size and time."""
-    message = await receive()
-    if not message.get("more_body"):
-        body: bytes = message.get("body", b"")
-        if len(body) > LARGEST_BODY_BYTES:
-            raise WireError("body is too large", 413)
-        return body
-    chunks = [message["body"]]
-    size = len(chunks[0])
+    chunks: list[bytes] = []
+    size = 0
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            while message.get("more_body"):
+            while True:
                 message = await receive()
                 chunks.append(message.get("body", b""))
                 size += len(chunks[-1])
                 if size > LARGEST_BODY_BYTES:
                     raise WireError("body is too large", 413)
+                if not message.get("more_body"):
+                    break
     except TimeoutError:
         raise WireError("body did not come in time", 408) from None
     return b"".join(chunks)
