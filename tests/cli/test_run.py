@@ -260,7 +260,7 @@ def test_a_server_that_does_not_start_is_exit_4_with_the_end_of_its_log(
 @pytest.mark.parametrize("kind", ["order", "every", "cases", "race", "fault"])
 def test_a_new_scenario_loads_and_conforms_as_it_is(lockrace: Lockrace, kind: str) -> None:
     assert lockrace("new", "mine", "--kind", kind).returncode == 0
-    done = lockrace("run", "mine.race.yaml", "--runs", "5")
+    done = lockrace("run", "mine.race.yaml", "--runs", "20")
     assert done.returncode == 0, done.stdout + done.stderr
     if kind == "order":
         done = lockrace("run", "mine.race.yaml", "--target", "reference:lock_noop")
