@@ -52,3 +52,7 @@ def test_a_broken_rule_is_named_with_its_reason(module: str, forbidden: str, rea
     assert done.returncode != 0
     assert reason in " ".join(done.stdout.split())
     assert "BROKEN" in done.stdout
+
+
+def test_every_module_is_in_a_room() -> None:
+    assert [path.name for path in ROOT.glob("*.py")] == []
