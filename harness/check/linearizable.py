@@ -13,7 +13,7 @@ from typing import NamedTuple
 from harness.check.linear.collect import ContainerHistory, collect
 from harness.check.linear.cores import clash
 from harness.check.linear.search import DEFAULT_BOUND, Found, search
-from harness.check.linear.section import CREATES, Event
+from harness.check.linear.section import Event, creates
 from harness.check.linear.shapes import Shapes, codes_of
 from harness.check.linear.spec import Spec, starts_of
 from harness.check.linear.sweep import try_orders
@@ -77,7 +77,7 @@ class _Judge:
     def verdict(self, history: ContainerHistory) -> ContainerResult:
         """The fast check first; where it finds no order, what contradicts itself at a glance, then all orders."""
         events = history.events
-        if len(events) == 1 and self._codes_of(events)[events[0][2]] & CREATES:
+        if len(events) == 1 and creates(events[0], self._codes_of(events)):
             return self._result(history, "linearizable")  # of a long queue, few containers are ever touched
         events.sort(key=itemgetter(0))
         codes = self._codes_of(events)

@@ -88,10 +88,16 @@ class Outline(NamedTuple):
     created: bool  # whether the first event, left out here, created the container
 
 
+def creates(event: Event, codes: Sequence[int]) -> bool:
+    """Whether an event created the container, and showed nothing else of it than what a fresh one is."""
+    _, _, shape, _, count, _ = event
+    return bool(codes[shape] & CREATES) and count in (None, 0)
+
+
 def outline(events: Sequence[Event], codes: Sequence[int]) -> Outline | None:
     """Read events in order of return; None where they are not of a lock history or two locks show one auth."""
     known = bisect_left(events, NEVER, key=itemgetter(0))
-    created = bool(events) and bool(codes[events[0][2]] & CREATES)
+    created = bool(events) and creates(events[0], codes)
     unknown = events[known:]
     events = events[created:known]
     sections: dict[str, Section] = {}

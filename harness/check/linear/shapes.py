@@ -58,8 +58,8 @@ def _takes_lock(shape: Request) -> bool:
 
 
 def _code(spec: Spec, shape: Request, states: list[Container]) -> int:
-    if shape.op == "create":
-        return CREATES
+    if shape.op == "create":  # of a lock count that it shows, the outline asks
+        return CREATES if spec.steps(None, shape._replace(lock_count=ANY)) else OTHER
     if shape.caller is None or any(name == "auth_uuid" for name, _ in shape.attributes):
         return OTHER  # what it does depends on whose auth it names
     counted = 0 if shape.lock_count is ANY else COUNTED

@@ -157,7 +157,7 @@ def _twisted(rng: Random, operations: list[Operation]) -> list[Operation]:
     one = operations[place]
     if one.type == "fail":
         changed = structs.replace(one, outcome="refused" if one.outcome == "forbidden" else "forbidden")
-    elif one.value is not None and one.op != "create":
+    elif one.value is not None:
         name, values = rng.choice(
             [
                 ("state", STATES),

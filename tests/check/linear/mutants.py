@@ -46,6 +46,7 @@ UNSOUND = (
         "unlock.number not in self.used\n            and",
         "True\n            and",
     ),
+    Mutant("section", "a fresh container was never locked", " and count in (None, 0)", ""),
     Mutant("sweep", "an observer is content only if its state held", "if last[one] >= invoke:", "if last[one] >= 0:"),
     Mutant("sweep", "a section lasts until its auth was last asked for", "if self.section.c1 > now:", "if False:"),
     Mutant("sweep", "a lock begins after its invocation", "if section.invoke > now or", "if"),

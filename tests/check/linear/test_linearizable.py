@@ -115,6 +115,24 @@ def test_an_answer_that_shows_the_record_after_is_judged_at_every_level() -> Non
     assert verdict(*twice) == "violated"
 
 
+@pytest.mark.parametrize(
+    ("value", "level"),
+    [
+        (Shown(state="Running"), "must"),
+        (Shown(state="Queued", priority=5), "must"),
+        (Shown(state="Queued", locked_by_uuid=SHARED), "must"),
+        (Shown(state="Queued", auth_uuid="a"), "must"),
+        (Shown(state="Queued", priority=1, lock_count=1), "arvados"),
+    ],
+)
+@pytest.mark.parametrize("later", [(), (op("lock", 2, 3), op("unlock", 4, 5))])
+def test_what_a_create_answers_is_judged(value: Shown, level: str, later: tuple[Operation, ...]) -> None:
+    header = structs.replace(HEADER, level=level)
+    assert linearize([structs.replace(CREATE, value=value), *later], header).verdict == "violated"
+    fresh = Shown(state="Queued", priority=1, locked_by_uuid=None, auth_uuid=None, lock_count=0)
+    assert linearize([structs.replace(CREATE, value=fresh), *later], header).verdict == "linearizable"
+
+
 def test_an_auth_is_never_issued_twice() -> None:
     operations = [op("lock", 2, 3, value=locked("a")), op("unlock", 4, 5), op("lock", 6, 7, value=locked("a"))]
     assert verdict(*operations) == "violated"
