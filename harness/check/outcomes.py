@@ -13,6 +13,7 @@ from harness.check.requirement import of_clause, of_expectation, of_setup
 from harness.check.verdict import ClauseCount, HistogramRow, KnownRaceSeen, Verdict, Violation
 from harness.history import Facts, Header, Operation
 from harness.history.facts import EVENTS, session_of
+from harness.history.overlap import raced
 from harness.scenario import Clause, Expression, Scenario, Step
 
 _SHOWN_EVIDENCE = 60
@@ -44,7 +45,8 @@ def judge_outcomes(
     tally = _Tally()
     steps = scenario.steps()
     for number, operations in runs.items():
-        _judge_run(_Run(scenario, header, steps, number, operations), tally)
+        taken = [one for one in operations if not one[1].sent_again]  # what was turned away did not happen
+        _judge_run(_Run(scenario, header, steps, number, taken), tally)
     verdict.violations += tally.violations
     verdict.runs_judged = tally.judged
     verdict.clauses = [
@@ -135,7 +137,7 @@ def _judge_run(run: _Run, tally: _Tally) -> None:
     if known:
         tally.known.append(run.number)
     if run.scenario.schedule.kind == "race":
-        tally.raced += _raced(run.operations)
+        tally.raced += raced(operation for _, operation in run.operations)
     _count(run, facts, tally, "violation" if broken else "known race" if known else "")
 
 
@@ -303,26 +305,6 @@ def _clause_violation(run: _Run, clause: Clause) -> Violation:
         containers[0] if containers else None,
         clause.mark,
     )
-
-
-def _raced(operations: Sequence[Numbered]) -> bool:
-    """Whether calls of two dispatchers were under way at once, counted from where they were let go."""
-    calls = sorted(
-        (
-            operation.release_ns or operation.invoke_ns,
-            operation.return_ns or float("inf"),
-            session_of(operation.process),
-        )
-        for _, operation in operations
-        if operation.phase == "run" and operation.op not in EVENTS
-    )
-    latest: dict[str, float] = {}  # session -> when the last of its calls returned
-    for begins, ends, session in calls:
-        if any(end > begins for other, end in latest.items() if other != session):
-            return True
-        latest[session] = max(ends, latest.get(session, 0))
-        latest = {other: end for other, end in latest.items() if end > begins}
-    return False
 
 
 def _columns(scenario: Scenario) -> tuple[str, ...]:

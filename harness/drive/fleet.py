@@ -34,7 +34,7 @@ from harness.drive.line import (
     Trouble,
     exchange_of,
     new_request_id,
-    rest_of_listing,
+    to_its_end,
     trouble_of,
 )
 from harness.drive.messages import Settings
@@ -233,12 +233,14 @@ class _Lane:
         """Send one call; a listing goes on until its last page."""
         if trouble is not None:
             return await self._troubled(call, secrets, trouble)
-        exchange = await self._one(call, secrets)
-        if call.op == "list":
-            return await rest_of_listing(
-                call, exchange, lambda following: self._page(following, secrets), self._ways.wire
-            )
-        return exchange
+        first = await self._once(call, secrets)
+        return await to_its_end(
+            call,
+            first,
+            lambda: self._later(call, secrets),
+            lambda page: until_taken(lambda: self._later(page, secrets)),
+            self._ways.wire,
+        )
 
     def leave(self) -> None:
         """Nothing more is sent before the release, if nothing was."""
@@ -246,14 +248,10 @@ class _Lane:
         if gate is not None:
             gate.forfeit()
 
-    async def _page(self, call: Call, secrets: Mapping[str, str]) -> Exchange:
+    async def _later(self, call: Call, secrets: Mapping[str, str]) -> Exchange:
+        """One request more than was counted on: where the pace is limited it waits its turn."""
         await asyncio.sleep(self._page_pause_s)
-        return await self._one(call, secrets)
-
-    async def _one(self, call: Call, secrets: Mapping[str, str]) -> Exchange:
-        return await until_taken(
-            lambda: self._once(call, secrets), sleep=lambda pause_s: asyncio.sleep(max(pause_s, self._page_pause_s))
-        )
+        return await self._once(call, secrets)
 
     async def _once(self, call: Call, secrets: Mapping[str, str]) -> Exchange:
         request_id = new_request_id()

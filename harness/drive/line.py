@@ -44,6 +44,7 @@ class Exchange(Struct, frozen=True, kw_only=True):
     swallowed: bool = False  # it never reached the target, and never will
     arrival_ns: int | None = None  # when the target says that it saw the call, where its clock is ours
     again_after_s: float | None = None  # the pause that a target asks for which has turned the call away
+    turned_away: tuple["Exchange", ...] = ()  # the tries of the same call before this one
 
 
 class Trouble(NamedTuple):
@@ -112,11 +113,8 @@ class HttpLine:
         ]
 
     async def _to_its_end(self, desk: int, call: Call, secrets: Mapping[str, str], first: Exchange) -> Exchange:
-        """What a call comes to after its first answer: sent again if it was turned away, a listing read on."""
-        exchange = await until_taken(partial(self._once, desk, call, secrets), first)
-        if call.op == "list":
-            return await rest_of_listing(call, exchange, lambda page: self._page(desk, page, secrets), self._wire)
-        return exchange
+        again = partial(self._once, desk, call, secrets)
+        return await to_its_end(call, first, again, lambda page: self._page(desk, page, secrets), self._wire)
 
     async def _together(self, calls: Sequence[tuple[int, Call]], secrets: Mapping[str, str]) -> list[Exchange]:
         encoded = [
@@ -244,11 +242,23 @@ class HttpLine:
         return exchange_of(call, request_id, reply, secrets, self._wire)
 
 
+async def to_its_end(
+    call: Call,
+    first: Exchange,
+    again: Callable[[], Awaitable[Exchange]],
+    page: Callable[[Call], Awaitable[Exchange]],
+    wire: Wire = ARVADOS,
+) -> Exchange:
+    """What a call comes to after its first answer: sent again if it was turned away, a listing read on."""
+    exchange = await until_taken(again, first)
+    return await rest_of_listing(call, exchange, page, wire) if call.op == "list" else exchange
+
+
 async def rest_of_listing(
     call: Call, first: Exchange, send: Callable[[Call], Awaitable[Exchange]], wire: Wire = ARVADOS
 ) -> Exchange:
     """One exchange from the first page's invocation to the last page's return; `send` asks for one more page."""
-    last, pages = first, [*_found(first)]
+    last, pages, away = first, [*_found(first)], [*first.turned_away]
     for _ in range(_PAGES_LIMIT):
         following = wire.next_page(call, last.answer)
         if following is None:
@@ -256,10 +266,11 @@ async def rest_of_listing(
         last = await send(following)
         call = following
         pages += _found(last)
+        away += last.turned_away
     else:  # too long to be read to its end: what it does not show proves nothing
         return structs.replace(last, answer=Answer(outcome="indeterminate", problem="more pages than are read"))
     if last.answer.outcome != "granted" or last is first:
-        return last
+        return structs.replace(last, turned_away=tuple(away))
     answer = Answer(outcome="granted", value=Shown(found=pages), leaked=last.answer.leaked)
     return Exchange(
         answer=answer,
@@ -268,6 +279,7 @@ async def rest_of_listing(
         pid=last.pid,
         status=last.status,
         request_id=last.request_id,
+        turned_away=tuple(away),
     )
 
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 if TYPE_CHECKING:
     from harness.drive.line import Exchange
 
@@ -19,10 +21,11 @@ async def until_taken(
 ) -> "Exchange":
     """Send a call until the target takes it, with longer and longer pauses, and none shorter than it asks for.
 
-    `turned_away` is an exchange of this call that is over. The last exchange is returned, whatever it came to: one
-    that was turned away changed nothing, so nothing of it is kept.
+    `turned_away` is an exchange of this call that is over. The last exchange is returned, whatever it came to, with
+    those before it.
     """
     exchange = await send() if turned_away is None else turned_away
+    before: list[Exchange] = []
     pause_s, spent_s = _FIRST_PAUSE_S, 0.0
     while exchange.answer.outcome == "limited":
         wanted_s = max(pause_s, exchange.again_after_s or 0.0)
@@ -31,5 +34,6 @@ async def until_taken(
             break
         await sleep(wanted_s)
         pause_s *= 2
+        before.append(exchange)
         exchange = await send()
-    return exchange
+    return structs.replace(exchange, turned_away=tuple(before)) if before else exchange

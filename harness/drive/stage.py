@@ -71,6 +71,8 @@ class Stage:
 
     def note(self, actor: Actor, call: Call, exchange: Exchange, **more: Any) -> Operation:
         """Turn an exchange into the run's next operation; secrets become hashes here."""
+        for earlier in exchange.turned_away:
+            self.note(actor, call, earlier, **more, sent_again=True)
         name = f"auth of {self.name_of(call.uuid) or 'a container'}" if call.op == "auth" else "run_auth"
         hashed = partial(self.vault.keep, name=name)
         mine = set(self.uuids.values())  # no other container is ever recorded or touched

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, 
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.drive.line import Exchange, TargetLost, Trouble, exchange_of, new_request_id, rest_of_listing
+from harness.drive.line import Exchange, TargetLost, Trouble, exchange_of, new_request_id, to_its_end
 from harness.drive.patience import until_taken
 from harness.drive.served import log_end
 from harness.drive.target import TOKEN_NAMES, Caller, Endpoint, OpenTarget, TargetRefused, TokenRefused, introduce
@@ -259,13 +259,12 @@ class AppLine:
         """Nothing to end: the application is the target's."""
 
     async def _to_its_end(self, call: Call, secrets: Mapping[str, str], first: Exchange) -> Exchange:
-        """What a call comes to after its first answer: sent again if it was turned away, a listing read on."""
-        exchange = await until_taken(lambda: self._one(call, secrets), first)
-        if call.op == "list":
-            return await rest_of_listing(
-                call, exchange, lambda following: self._one(following, secrets), wire=self._wire
-            )
-        return exchange
+        def again() -> Awaitable[Exchange]:
+            return self._one(call, secrets)
+
+        return await to_its_end(
+            call, first, again, lambda page: until_taken(lambda: self._one(page, secrets)), self._wire
+        )
 
     async def _one(self, call: Call, secrets: Mapping[str, str]) -> Exchange:
         request_id = new_request_id()

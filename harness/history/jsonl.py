@@ -121,6 +121,7 @@ def _operations(path: Path, offset: int) -> Iterator[Operation]:
                     or (end is not None and end < operation.invoke_ns)
                     or (arrival is not None and (arrival < operation.invoke_ns or (end is not None and arrival > end)))
                     or operation.op not in _KNOWN_OPS
+                    or (operation.sent_again and operation.outcome != "limited")
                 ):
                     raise HistoryError(f"{path}:{number}: not an operation: {_contradiction(operation)}")
                 yield operation
@@ -134,6 +135,8 @@ def _contradiction(operation: Operation) -> str:
     """Why an operation that has every field cannot be one."""
     if operation.op not in _KNOWN_OPS:
         return f"unknown op {operation.op!r}, want one of {', '.join(OPS)}"
+    if operation.sent_again and operation.outcome != "limited":
+        return f"only what was limited is sent_again, and it was {operation.outcome}"
     if operation.return_ns is None:
         return f"type {operation.type} needs a return_ns; only info has none"
     if operation.type == "info":

@@ -92,6 +92,7 @@ class Operation(Struct, omit_defaults=True, frozen=True, kw_only=True):
     problem: str | None = None  # what is wrong with the answer's shape (ERR-1, LOCK-5)
     leaked: list[str] | None = None  # whose secret stood where none may stand (AUTH-6)
     fault: str | None = None  # what the harness did to this call: "lose reply"
+    sent_again: bool = False  # the target turned it away (limited), and the next try of the same call came after it
 
 
 class Header(Struct, omit_defaults=True, kw_only=True):

@@ -98,13 +98,13 @@ def release_sentence(operations: Iterable[Operation]) -> str | None:
 
 def race_figures(runs: Mapping[int, Sequence[Operation]]) -> RaceFigures:
     """Figures of all rounds, given the operations of each run."""
-    raced = racers = 0
+    met = racers = 0
     spreads: list[int] = []
     arrivals: list[int] = []
     for operations in runs.values():
         sessions = _intervals(operations)
         racers = max(racers, len(sessions))
-        raced += _meet(sessions)
+        met += _meet(sessions)
         start = next((one for one in operations if one.op == "barrier" and one.phase == "setup"), None)
         if start is not None and len(sessions) > 1 and (start.sent or {}).get("distance_ns") == 0:
             firsts = [intervals[0][0] for intervals in sessions.values()]
@@ -113,7 +113,7 @@ def race_figures(runs: Mapping[int, Sequence[Operation]]) -> RaceFigures:
             if len(stamps) == len(sessions):
                 arrivals.append(max(stamps) - min(stamps))
     arrived, _ = _middle_and_high(arrivals)
-    return RaceFigures(len(runs), raced, racers, len(spreads), *_middle_and_high(spreads), arrived)
+    return RaceFigures(len(runs), met, racers, len(spreads), *_middle_and_high(spreads), arrived)
 
 
 def _middle_and_high(spreads: list[int]) -> tuple[float | None, float | None]:
@@ -127,24 +127,32 @@ def _middle_and_high(spreads: list[int]) -> tuple[float | None, float | None]:
 def _arrivals(operations: Iterable[Operation]) -> list[int]:
     """When the target saw the first request of each session, as far as it said so."""
     firsts: dict[str, Operation] = {}
-    for one in operations:
-        if one.phase == "run" and one.op not in EVENTS:
-            session = session_of(one.process)
-            if session not in firsts or one.invoke_ns < firsts[session].invoke_ns:
-                firsts[session] = one
+    for one in _requests(operations):
+        session = session_of(one.process)
+        if session not in firsts or one.invoke_ns < firsts[session].invoke_ns:
+            firsts[session] = one
     return [one.arrival_ns for one in firsts.values() if one.arrival_ns is not None]
 
 
 def _intervals(operations: Iterable[Operation]) -> dict[str, list[Interval]]:
-    """Of each session the intervals of its requests, in order of release; events and setup do not count."""
+    """Of each session the intervals of its requests, in order of release."""
     found: dict[str, list[Interval]] = {}
-    for one in operations:
-        if one.phase == "run" and one.op not in EVENTS:
-            begin = one.invoke_ns if one.release_ns is None else one.release_ns
-            found.setdefault(session_of(one.process), []).append((begin, one.return_ns))
+    for one in _requests(operations):
+        begin = one.invoke_ns if one.release_ns is None else one.release_ns
+        found.setdefault(session_of(one.process), []).append((begin, one.return_ns))
     for intervals in found.values():
         intervals.sort(key=lambda interval: interval[0])
     return found
+
+
+def _requests(operations: Iterable[Operation]) -> Iterable[Operation]:
+    """What a session asked in a run; events and setup do not count, nor what was turned away and sent again."""
+    return (one for one in operations if one.phase == "run" and one.op not in EVENTS and not one.sent_again)
+
+
+def raced(operations: Iterable[Operation]) -> bool:
+    """Whether requests of two sessions were out at once in a run, counted from where they were let go."""
+    return _meet(_intervals(operations))
 
 
 def _meet(sessions: Mapping[str, Sequence[Interval]]) -> bool:

@@ -158,6 +158,24 @@ outcome: {always: {there: "lists(a_list, c1) and lists(b_list, c5)"}}
         assert [set(one.value.found or []) for one in listed if one.value is not None] == [created, created]
 
 
+def test_what_was_turned_away_stands_in_the_history_and_changes_no_verdict(tmp_path: Path) -> None:
+    what = shipped_scenario("every_interleaving")
+    _, history = played(what, tmp_path, "--variant", "turns_away")
+    away = [one for one in history.operations if one.sent_again]
+    assert {(one.outcome, one.status, one.type) for one in away} == {("limited", 429, "fail")}
+    assert {one.phase for one in away} == {"setup", "run", "probe"}
+    for one in away:  # the next operation of who was turned away is the same call
+        after = next(
+            other
+            for other in history.operations[history.operations.index(one) + 1 :]
+            if (other.process, other.run) == (one.process, one.run)
+        )
+        assert (after.op, after.step, after.phase, after.sent) == (one.op, one.step, one.phase, one.sent)
+        assert after.invoke_ns > (one.return_ns or 0)
+    verdict = check(history, what)
+    assert (verdict.violations, verdict.inconclusive, verdict.runs_judged) == ([], [], 10)
+
+
 def test_listings_are_cut_to_the_containers_of_the_run(tmp_path: Path) -> None:
     async def foreign(target: OpenTarget) -> None:
         call = Call(

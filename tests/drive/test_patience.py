@@ -38,17 +38,21 @@ def test_a_call_that_is_taken_is_sent_once() -> None:
 
 def test_pauses_grow_unless_the_target_names_them() -> None:
     asking = structs.replace(AWAY, again_after_s=3.0)
-    assert tried(AWAY, AWAY, asking, TAKEN) == (TAKEN, [0.05, 0.1, 3.0])
-    assert tried(structs.replace(AWAY, again_after_s=0.0), TAKEN) == (TAKEN, [0.05])
+    assert tried(AWAY, AWAY, asking, TAKEN) == (
+        structs.replace(TAKEN, turned_away=(AWAY, AWAY, asking)),
+        [0.05, 0.1, 3.0],
+    )
+    at_once = structs.replace(AWAY, again_after_s=0.0)
+    assert tried(at_once, TAKEN) == (structs.replace(TAKEN, turned_away=(at_once,)), [0.05])
 
 
 def test_what_was_turned_away_in_a_group_is_sent_again_by_itself() -> None:
-    assert tried(TAKEN, before=AWAY) == (TAKEN, [0.05])
+    assert tried(TAKEN, before=AWAY) == (structs.replace(TAKEN, turned_away=(AWAY,)), [0.05])
 
 
 def test_a_target_that_takes_nothing_is_given_up() -> None:
     exchange, pauses = tried(*[AWAY] * 100)
-    assert exchange == AWAY
+    assert exchange == structs.replace(AWAY, turned_away=(AWAY,) * len(pauses))
     assert 0 < sum(pauses) <= LIMIT_S
     patient = structs.replace(AWAY, again_after_s=3600.0)
     assert tried(patient, TAKEN) == (patient, [])

@@ -74,6 +74,7 @@ def test_an_arrival_may_stand_in_any_operation(tmp_path: Path) -> None:
         ((HEADER, LOCK.replace(b'"ok"', b'"info"')), 2, "type info must have no return_ns"),
         ((HEADER, LOCK.replace(b'"return_ns":2', b'"return_ns":0')), 2, "return_ns 0 is before invoke_ns 1"),
         ((HEADER, LOCK.replace(b"}", b',"arrival_ns":0}')), 2, "arrival_ns 0 is not between invoke_ns and return_ns"),
+        ((HEADER, LOCK.replace(b"}", b',"sent_again":true}')), 2, "only what was limited is sent_again"),
         ((HEADER, LOCK.replace(b"}", b',"arrival_ns":3}')), 2, "arrival_ns 3 is not between invoke_ns and return_ns"),
         (
             (HEADER, LOCK.replace(b"}", b',"arrival_ns":"2"}')),

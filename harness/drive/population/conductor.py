@@ -359,6 +359,8 @@ class _Conductor:
         return f"{NAME}#{self._incarnations.get(NAME, 1)}"
 
     def _note(self, call: Call, exchange: Exchange, phase: str, **more: Any) -> Operation:
+        for earlier in exchange.turned_away:
+            self._note(call, earlier, phase, **more, sent_again=True)
         more |= {"phase": phase, "token": "shared"}
         operation = operation_of(call, exchange, self._process, self._hashed, self.made, **more)
         self._add(operation)
