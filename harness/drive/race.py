@@ -181,7 +181,7 @@ def outcome_of(operations: Iterable[Operation], members: Sequence[Member]) -> Ha
     told = [
         (session_of(operation.process) if len(members) <= _TOLD_APART else "", operation.step, operation.outcome)
         for operation in operations
-        if operation.phase == "run"
+        if operation.phase == "run" and not operation.sent_again
     ]
     return frozenset(Counter(told).items())
 

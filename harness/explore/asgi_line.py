@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from harness.drive.line import Exchange, Trouble, exchange_of, rest_of_listing
+from harness.drive.line import Exchange, Trouble, exchange_of, to_its_end
 from harness.explore.asgi_app import RunningApp
 from harness.explore.troubles import Troubles
 from harness.wire import ARVADOS, Call, Reply, Wire
@@ -38,13 +38,13 @@ class AsgiLine:
         secrets: Mapping[str, str],
         trouble: Trouble | None = None,
     ) -> Exchange:
-        """Send one call; a listing goes on until its last page."""
+        """Send one call, again if it is turned away; a listing goes on until its last page."""
         if trouble is not None:
             return await self._troubles.give(trouble, lambda: self._one(call, secrets))
-        exchange = await self._one(call, secrets)
-        if call.op == "list":
-            return await rest_of_listing(call, exchange, lambda following: self._one(following, secrets), self._wire)
-        return exchange
+        first = await self._one(call, secrets)
+        return await to_its_end(
+            call, first, lambda: self._one(call, secrets), lambda page: self._one(page, secrets), self._wire
+        )
 
     async def held(self, trouble: Trouble) -> None:
         """Wait until a held request or reply is really being held."""

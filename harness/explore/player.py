@@ -36,7 +36,8 @@ class Played(NamedTuple):
         """The outcome, as a histogram counts it: the scenario's columns, else how each step came out."""
         if self.verdict.histogram and self.verdict.histogram[0].values:
             return self.verdict.histogram[0].values
-        done = [one for one in self.history.operations if one.phase == "run" and one.step is not None]
+        taken = [one for one in self.history.operations if one.phase == "run" and not one.sent_again]
+        done = [one for one in taken if one.step is not None]
         return tuple(f"{one.step} {one.outcome}" for one in sorted(done, key=lambda one: one.step or ""))
 
 

@@ -70,6 +70,19 @@ def test_the_faithful_server_is_never_accused(strategy: str | None) -> None:
     assert sum(found.rows.values()) == found.runs
 
 
+def test_what_is_turned_away_is_asked_again() -> None:
+    looks = ", ".join(f"{{id: c_look_{number}, get: c1, expect: granted}}" for number in range(6))  # ten calls and more
+    text = TWO_LOCKERS.replace("{id: c_look, get: c1, expect: granted}", looks)
+    (scenario,) = load_text(text, Path("two.race.yaml"))
+    rows = {}
+    for name in ("", "turns_away"):
+        found = search_interleavings(run_of(f"{FAITHFUL}{name}", scenario), "random", seed=4, runs=40)
+        assert not found.broken
+        assert found.runs == 40
+        rows[name] = set(found.rows)
+    assert rows["turns_away"] == rows[""]
+
+
 def test_bounded_exhaustive_search_comes_to_its_end() -> None:
     found = search_interleavings(run_of(FAITHFUL), "exhaustive", runs=2_000)
     assert found.exhausted
