@@ -105,7 +105,8 @@ async def fuzz_with(url: str, chance: random.Random, uuids: list[str], count: in
             sent = call(chance, uuids)
         connection.writer.write(sent)
         try:
-            head = await asyncio.wait_for(connection.reader.readuntil(b"\r\n\r\n"), ANSWER_S)
+            async with asyncio.timeout(ANSWER_S):
+                head = await connection.reader.readuntil(b"\r\n\r\n")
         except (TimeoutError, asyncio.IncompleteReadError):
             seen[f"no answer: {sent[:300]!r}"] += 1
             return seen

@@ -137,9 +137,11 @@ async def one_kill(victim: Victim, enough: int, *, with_workers: bool) -> tuple[
     load = Load([answer.json()["uuid"] for answer in answers], enough)
     histories = load.histories
     workers = [asyncio.create_task(work(victim.url, uuid, load)) for uuid in histories for _ in range(2)]
-    await asyncio.wait_for(load.is_enough.wait(), LIMIT_S)
+    async with asyncio.timeout(LIMIT_S):
+        await load.is_enough.wait()
     victim.kill(with_workers=with_workers)
-    await asyncio.wait_for(asyncio.gather(*workers), LIMIT_S)
+    async with asyncio.timeout(LIMIT_S):
+        await asyncio.gather(*workers)
     victim.start()
     async with httpx.AsyncClient(
         base_url=victim.url, headers=headers, timeout=LIMIT_S, verify=False, trust_env=False

@@ -60,7 +60,8 @@ async def one_round(crowd: list[Connection], *, by_update: bool) -> tuple[list[s
             connection.send("PUT", f"{PREFIX}/{uuid}", TOKENS[number % 2], {"container": {"state": "Locked"}})
         else:
             connection.send("POST", f"{PREFIX}/{uuid}/lock", TOKEN)
-    answers = await asyncio.wait_for(asyncio.gather(*(connection.read() for connection in crowd)), ANSWER_S)
+    async with asyncio.timeout(ANSWER_S):
+        answers = await asyncio.gather(*(connection.read() for connection in crowd))
     statuses = Counter(status for status, _ in answers)
     shown = {(body["locked_by_uuid"], body["auth_uuid"]) for status, body in answers if status == 200}
     _, record = await crowd[0].call("GET", f"{PREFIX}/{uuid}", TOKEN)

@@ -114,7 +114,8 @@ async def hammer(url: str, uuids: list[str], seconds: float) -> Result:
     pairs = result.pairs
     for client in clients:
         client.is_stopping = True
-    await asyncio.wait_for(asyncio.gather(*(client.done for client in clients)), 30)
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(client.done for client in clients))
     result.pairs = pairs
     return result
 

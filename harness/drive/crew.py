@@ -132,7 +132,8 @@ class Desk:
 
     async def _within(self, future: asyncio.Future[Any], limit_s: float) -> Any:
         try:
-            return await asyncio.wait_for(future, limit_s)
+            async with asyncio.timeout(limit_s):
+                return await future
         except TimeoutError:
             raise HarnessFault(f"a dispatcher process said nothing for {limit_s:.0f} s") from None
 

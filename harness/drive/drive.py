@@ -137,7 +137,8 @@ class _Driving:
         requests, pace = sum(len(stage.uuids) for stage in stages), self.target.pace
         limit_s = _TIDY_LIMIT_S + (2 * requests / pace.per_second if pace else 0)
         with contextlib.suppress(TimeoutError, TargetLost):
-            await asyncio.wait_for(work(), limit_s)
+            async with asyncio.timeout(limit_s):
+                await work()
 
     def count(self, run: int) -> None:
         """One run is over."""

@@ -131,7 +131,8 @@ class FaultProxy:
 
     async def held(self, fault_id: str, timeout_s: float) -> None:
         """Wait until a hold really keeps its request or reply; TimeoutError when it does not come."""
-        await asyncio.wait_for(self._case(fault_id, "hold request").held.wait(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            await self._case(fault_id, "hold request").held.wait()
 
     def release(self, fault_id: str) -> None:
         """Let a held request or reply go on; before it came, or twice, is fine."""
@@ -146,7 +147,8 @@ class FaultProxy:
         if case is None or not case.came:
             return None
         try:
-            await asyncio.wait_for(case.settled.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await case.settled.wait()
         except TimeoutError:
             return case.happened  # as far as it is known
         del self._cases[fault_id]
@@ -218,7 +220,8 @@ class FaultProxy:
         if kind == "half-open":
             case.settled.set()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(client.reader.read(1), self._hold_limit_s)  # until the dispatcher leaves
+                async with asyncio.timeout(self._hold_limit_s):  # until the dispatcher leaves
+                    await client.reader.read(1)
             return False
         if answer is None or kind == "lose reply" or (kind == "hold reply" and not await self._hold(case)):
             return False
@@ -230,7 +233,8 @@ class FaultProxy:
         """Wait for the release; False when the limit came first."""
         case.held.set()
         try:
-            await asyncio.wait_for(case.released.wait(), self._hold_limit_s)
+            async with asyncio.timeout(self._hold_limit_s):
+                await case.released.wait()
         except TimeoutError:
             case.happened = case.happened._replace(problem=f"held for {self._hold_limit_s:g} s and never released")
             return False

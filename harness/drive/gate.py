@@ -69,7 +69,8 @@ class Gate:
     async def armed(self, timeout_s: float) -> None:
         """Wait until every racer's request is held."""
         try:
-            await asyncio.wait_for(self._all_here.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._all_here.wait()
         except TimeoutError:
             raise GateNotArmedError(
                 f"{self._arrived} of {self.racers} racers reached the gate within {timeout_s:g} s"

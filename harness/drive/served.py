@@ -211,7 +211,8 @@ async def restart_by(command: str, url: str, look_again_s: float = LOOK_AGAIN_S)
     """Run the user's own command that kills a server and starts it again, then wait until the server answers."""
     process = await asyncio.create_subprocess_exec(*shlex.split(command), stdin=asyncio.subprocess.DEVNULL)
     try:
-        code = await asyncio.wait_for(process.wait(), _READY_LIMIT_S)
+        async with asyncio.timeout(_READY_LIMIT_S):
+            code = await process.wait()
     except TimeoutError:
         await _end(process)
         raise TargetLost(f"--restart-command did not end within {_READY_LIMIT_S:.0f} s") from None
@@ -250,7 +251,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     try:
-        await asyncio.wait_for(process.wait(), _END_LIMIT_S)
+        async with asyncio.timeout(_END_LIMIT_S):
+            await process.wait()
     except TimeoutError:
         await _kill(process)
 

@@ -51,7 +51,8 @@ class _Post:
         try:
             await asyncio.to_thread(self._connection.send_bytes, encode(order))
             loop.add_reader(self._connection.fileno(), read)
-            ended = await asyncio.wait_for(answered, limit_s)
+            async with asyncio.timeout(limit_s):
+                ended = await answered
         except OSError:
             raise HarnessFault("a fleet process is gone") from None
         except TimeoutError:

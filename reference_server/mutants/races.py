@@ -37,7 +37,8 @@ class Company:
             return True
         mine = self.waiting[uuid] = asyncio.Event()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(mine.wait(), COMPANY_S)
+            async with asyncio.timeout(COMPANY_S):
+                await mine.wait()
         if self.waiting.get(uuid) is mine:
             del self.waiting[uuid]
         return mine.is_set()

@@ -62,3 +62,11 @@ def test_an_empty_history_exercises_nothing() -> None:
         assert verdict.violations == []
         assert set(verdict.judged) == {one.name for one in INVARIANTS.values() if covers(level, one.level)}
         assert not any(verdict.judged.values())
+
+
+@pytest.mark.parametrize(
+    "bad", ["A#1 lock 0-2 granted\nB#1 lock 1-3 granted", "B#1 lock 0-2 granted\nA#1 lock 1-3 granted"]
+)
+def test_winners_at_once_are_named_alike_whoever_was_a_moment_earlier(bad: str) -> None:
+    (violation,) = check(read_sample(bad, "must")).violations
+    assert violation.message.startswith("A#1's lock and B#1's lock were both granted")

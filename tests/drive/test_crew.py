@@ -76,3 +76,28 @@ def test_nobody_is_armed_before_all_have_started() -> None:
     calls = [(number, Call(op="use", token="t")) for number in range(3)]
     assert len(asyncio.run(line.together(calls, {}))) == 3
     assert passed == ["0 has started", "1 has started", "2 has started", *["armed"] * 3, *["released"] * 3]
+
+
+def test_who_is_cancelled_in_the_moment_of_the_answer_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a scenario goes on, run after run, when the run it belongs to has long ended."""
+    settle = Desk._settle
+    sending: list[asyncio.Task[Reply]] = []
+
+    def settling(self: Desk, number: int, result: Any) -> None:
+        settle(self, number, result)
+        if isinstance(result, Reply):
+            sending[0].cancel()
+
+    monkeypatch.setattr(Desk, "_settle", settling)
+
+    async def run() -> None:
+        async with serving(ever) as url:
+            desk = Desk(Settings(url, LIMIT_S, False))
+            try:
+                sending.append(asyncio.create_task(desk.send(Request("GET", "/", (), b""))))
+                with pytest.raises(asyncio.CancelledError):
+                    await sending[0]
+            finally:
+                desk.close()
+
+    asyncio.run(run())

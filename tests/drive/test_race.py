@@ -240,7 +240,7 @@ def test_a_target_that_dies_in_the_middle_ends_the_race_with_that(tmp_path: Path
     target = ReferenceTarget()
 
     async def work() -> Driven:
-        async with connected(target, timeout_s=LIMIT_S) as opened:
+        async with asyncio.timeout(LIMIT_S), connected(target, timeout_s=LIMIT_S) as opened:
 
             def kill(run: int) -> None:
                 assert target._process is not None
@@ -251,7 +251,7 @@ def test_a_target_that_dies_in_the_middle_ends_the_race_with_that(tmp_path: Path
                 make_plan(what, seed=1), opened, DriveOptions(release="gate"), tmp_path / "h.jsonl", kill
             )
 
-    driven = asyncio.run(asyncio.wait_for(work(), LIMIT_S))
+    driven = asyncio.run(work())
     assert driven.lost is not None
     assert driven.runs == 8
 

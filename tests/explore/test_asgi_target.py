@@ -211,7 +211,7 @@ def test_turns_pass_on_results_exceptions_and_cancellation() -> None:
     async def work(worked: asyncio.Event) -> int:
         try:
             await asyncio.sleep(0)
-            await asyncio.wait_for(asyncio.sleep(0), 1)
+            await asyncio.wait_for(asyncio.sleep(0), 1)  # noqa: TID251 (an application may)
             worked.set()
             await asyncio.Event().wait()
         except asyncio.CancelledError:

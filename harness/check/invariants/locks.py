@@ -150,7 +150,10 @@ def _at_once(index: Index, found: Surplus) -> bool:
 
 
 def _accuse_winners(index: Index, findings: Findings, timeline: Timeline, requirement: str, found: Surplus) -> None:
-    names = " and ".join(told(index, number) for number in found.grants[:4])
+    first = list(found.grants[:4])
+    if _at_once(index, found):  # then who came back first says nothing
+        first.sort(key=lambda number: index.operations[number].process)
+    names = " and ".join(told(index, number) for number in first)
     more = f" and {len(found.grants) - 4} more" if len(found.grants) > 4 else ""
     between = "nothing" if found.releases == 0 else f"at most {found.releases} operations"
     every = "both" if len(found.grants) == 2 else "all"

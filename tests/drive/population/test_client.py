@@ -90,7 +90,8 @@ def test_a_lost_reply_is_one_that_the_server_gave_and_nobody_heard() -> None:
 def test_a_reset_comes_after_the_bytes_have_left() -> None:
     async def broken(client: Client, site: Site, server: Counting) -> Answer:
         answer = await client.call("lock", UUID)
-        await asyncio.wait_for(server.came.wait(), LIMIT_S)
+        async with asyncio.timeout(LIMIT_S):
+            await server.came.wait()
         return answer
 
     answer, (operation,), server = tried(Faults(reset=1.0), broken)
