@@ -7,10 +7,10 @@ import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import NamedTuple
 
-from harness.check.linear.collect import ContainerHistory, collect
+from harness.check.linear.collect import collect
+from harness.check.linear.container import ContainerHistory
 from harness.check.linear.cores import clash
 from harness.check.linear.search import DEFAULT_BOUND, Found, search
 from harness.check.linear.section import Event, creates
@@ -60,9 +60,11 @@ def linearize(operations: Iterable[Operation], header: Header, bound: int = DEFA
     with _no_collection():
         histories, shapes = collect(operations, header)
         judge = _Judge(Rules(header.level, header.max_dispatch_attempts), header.tokens.values(), shapes, bound)
-        containers = tuple(judge.verdict(history) for history in histories)
-        histories.clear()  # a million objects that the collector need not look at once more
-    return LinearResult(_worst(result.verdict for result in containers), containers)
+        histories.reverse()
+        containers = []
+        while histories:  # each is let go while it is at hand, and the collector need not look at it once more
+            containers.append(judge.verdict(histories.pop()))
+    return LinearResult(_worst(result.verdict for result in containers), tuple(containers))
 
 
 class _Judge:
@@ -76,21 +78,20 @@ class _Judge:
 
     def verdict(self, history: ContainerHistory) -> ContainerResult:
         """The fast check first; where it finds no order, what contradicts itself at a glance, then all orders."""
-        events = history.events
-        if len(events) == 1 and creates(events[0], self._codes_of(events)):
-            return self._result(history, "linearizable")  # of a long queue, few containers are ever touched
-        events.sort(key=itemgetter(0))
+        events = history.in_order()
         codes = self._codes_of(events)
-        trial = try_orders(events, codes, self._spec.rules, effort=len(events) // 20 + 1000)
+        if len(events) == 1 and not history.unknown and creates(events[0], codes):
+            return self._result(history, "linearizable")  # of a long queue, few containers are ever touched
+        trial = try_orders(history, codes, self._spec.rules, effort=len(events) // 20 + 1000)
         if trial.found:
             return self._result(history, "linearizable")
         if trial.stuck is not None:
-            numbers = clash(events, codes)
+            numbers = clash(history, codes)
             if numbers is not None:
                 few = None if len(events) <= SMALL_HISTORY else frozenset(numbers)
                 counterexample = smallest(self._spec, history.timed(self._shapes, few), numbers)
                 return self._result(history, "violated", counterexample)
-            trial = try_orders(events, codes, self._spec.rules, effort=EFFORT * len(events) + 1000)
+            trial = try_orders(history, codes, self._spec.rules, effort=EFFORT * len(events) + 1000)
             if trial.found:
                 return self._result(history, "linearizable")
         return self._general(history, history.timed(self._shapes), trial.stuck)
@@ -112,7 +113,8 @@ class _Judge:
         self, history: ContainerHistory, verdict: Linearizability, counterexample: Counterexample | None = None
     ) -> ContainerResult:
         reason = f"{history.name}: no answer within {self._bound} steps of the model" if verdict == "unknown" else ""
-        return ContainerResult(history.run, history.name, verdict, len(history.events), counterexample, reason)
+        size = len(history.events) + len(history.unknown)
+        return ContainerResult(history.run, history.name, verdict, size, counterexample, reason)
 
     def _codes_of(self, events: list[Event]) -> list[int]:
         """The codes of all shapes for a container whose first event this is."""

@@ -1,44 +1,27 @@
 """From operations to the histories of single containers, keeping of each operation only what orders need."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import UNSET
 
+from harness.check.linear.container import ContainerHistory
 from harness.check.linear.request import Request, Translator, reads_of_listing
-from harness.check.linear.section import Event
+from harness.check.linear.section import Section
 from harness.check.linear.shapes import Shapes
-from harness.check.linear.timed import NEVER, Timed
+from harness.check.linear.timed import NEVER
 from harness.history import Header, Operation
 
 _NOTHING = -1  # constrains nothing
 _ASK = -2  # depends on more than the key: the translator has to look at the operation itself
 
-_WITH_ATTRIBUTES = frozenset({"create", "update"})
+_PLAIN = frozenset({"state", "priority"})
+_VALUES = frozenset({str, int})
 
 _Key = tuple[Any, ...]
 
 
-class ContainerHistory:
-    """One container's part of a history; `events` in the order in which they came."""
-
-    __slots__ = ("events", "name", "run")
-
-    def __init__(self, run: int, name: str) -> None:
-        self.run = run
-        self.name = name  # in the scenario, else its uuid
-        self.events: list[Event] = []
-
-    def timed(self, shapes: Shapes, numbers: Container[int] | None = None) -> list[Timed]:
-        """The same for the general search, in the same order; only the operations with these numbers, if given."""
-        return [
-            Timed(invoke, return_, number, shapes.request(shape, auth, count), return_ == NEVER)
-            for return_, invoke, shape, auth, count, number in self.events
-            if numbers is None or number in numbers
-        ]
-
-
-def collect(  # noqa: C901 (inlined: this loop runs for every operation)
+def collect(  # noqa: C901, PLR0912, PLR0915 (inlined: this loop runs for every operation)
     operations: Iterable[Operation], header: Header
 ) -> tuple[list[ContainerHistory], Shapes]:
     """Split a history by container, in one pass.
@@ -49,6 +32,7 @@ def collect(  # noqa: C901 (inlined: this loop runs for every operation)
     translator = Translator(header)
     known: dict[_Key, int] = {}
     histories: dict[object, ContainerHistory] = {}
+    changes = shapes.changes
     counts = header.level != "must"
     for number, operation in enumerate(operations):
         value = operation.value
@@ -79,8 +63,11 @@ def collect(  # noqa: C901 (inlined: this loop runs for every operation)
         shape = known.get(key)
         if shape is None:
             shape = known[key] = _shape(operation, translator, shapes, header)
-        if shape == _ASK and operation.op in _WITH_ATTRIBUTES and header.level != "run_auth":
-            shape = _shape_by_attribute(operation, key, known, translator, shapes)
+        if shape == _ASK and header.level != "run_auth" and (asked := _asked_for(operation)) is not None:
+            key = (*key, asked)
+            shape = known.get(key)
+            if shape is None:
+                shape = known[key] = _shape_unless_cut(operation, translator, shapes)
         if shape < 0:
             if shape == _NOTHING:
                 continue
@@ -91,11 +78,30 @@ def collect(  # noqa: C901 (inlined: this loop runs for every operation)
             if shape == _NOTHING:
                 continue
         try:
-            events = histories[operation.uuid].events
+            history = histories[operation.uuid]
         except KeyError:
-            events = _history_of(operation, histories).events
-        end = operation.return_ns
-        events.append((NEVER if end is None else end, operation.invoke_ns, shape, auth, count, number))
+            history = _history_of(operation, histories)
+        invoke, end = operation.invoke_ns, operation.return_ns
+        if end is None:
+            history.unknown.append((NEVER, invoke, shape, None, None, number))
+            continue
+        section = None
+        if auth is not None:
+            section = history.sections.get(auth)
+            if section is None:
+                section = history.sections[auth] = Section(auth, end)
+            elif end < section.c0:
+                section.c0 = end
+            if invoke > section.c1:  # noqa: PLR1730 (a call of max costs more than all the rest here)
+                section.c1 = invoke
+        event = (end, invoke, shape, section, count, number)
+        history.events.append(event)
+        if changes[shape]:
+            history.changes.append(event)
+        if end < history.latest:
+            history.is_in_order = False
+        else:
+            history.latest = end
     return list(histories.values()), shapes
 
 
@@ -118,26 +124,18 @@ def _shape_unless_cut(operation: Operation, translator: Translator, shapes: Shap
     return _ASK if cut else shapes.number(request)
 
 
-def _shape_by_attribute(
-    operation: Operation, key: _Key, known: dict[_Key, int], translator: Translator, shapes: Shapes
-) -> int:
-    """The shape of a create or update that names one plain attribute: it is remembered by its value, too."""
-    attribute = _asked_for(operation)
-    if attribute is None:
-        return _ASK
-    key = (*key, attribute)
-    if key not in known:
-        known[key] = _shape_unless_cut(operation, translator, shapes)
-    return known[key]
-
-
 def _asked_for(operation: Operation) -> tuple[str, object] | None:
-    """The one attribute that a create or update names, or None when there is more to look at."""
+    """All of a create or update that is not in its key, if that is one plain value; None when there is more to it."""
     sent = operation.sent
-    if not sent or len(sent) != 1 or (operation.token is not None and "." in operation.token):
+    if not sent or operation.op == "list" or (operation.token is not None and "." in operation.token):
         return None
-    ((name, value),) = sent.items()
-    return (name, value) if name in {"state", "priority"} and value.__class__ in {str, int} else None
+    if operation.op == "create":
+        name, value = "priority", sent.get("priority")
+    elif len(sent) == 1:
+        ((name, value),) = sent.items()
+    else:
+        return None
+    return (name, value) if name in _PLAIN and value.__class__ in _VALUES else None
 
 
 def _numbered(request: Request | None, shapes: Shapes) -> tuple[int, str | None, int | None]:
@@ -163,8 +161,7 @@ def _history_of(operation: Operation, histories: dict[object, ContainerHistory])
 
 
 def _add_listing(operation: Operation, number: int, histories: dict[object, ContainerHistory], shapes: Shapes) -> None:
-    end = NEVER if operation.return_ns is None else operation.return_ns
+    end = operation.return_ns
     for uuid, read in reads_of_listing(operation):
-        if uuid in histories:
-            shape = shapes.number(read)
-            histories[uuid].events.append((end, operation.invoke_ns, shape, None, None, number))
+        if end is not None and uuid in histories:
+            histories[uuid].look((end, operation.invoke_ns, shapes.number(read), None, None, number))

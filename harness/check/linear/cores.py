@@ -14,7 +14,19 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from harness.check.linear.section import COUNTED, CREATES, LOCKS, MOST_STATES, OTHER, QUEUED, STATES, UNLOCKS, Event
+from harness.check.linear.container import ContainerHistory
+from harness.check.linear.section import (
+    COUNTED,
+    CREATES,
+    LOCKS,
+    MOST_STATES,
+    OTHER,
+    QUEUED,
+    STATES,
+    UNLOCKS,
+    Event,
+    Section,
+)
 
 
 class _Zone:
@@ -32,29 +44,32 @@ class _Core(NamedTuple):
 
     begin: int
     end: int
-    auth: str
+    section: Section
     zone: _Zone
 
 
-def clash(events: Sequence[Event], codes: Sequence[int]) -> list[int] | None:
+def clash(history: ContainerHistory, codes: Sequence[int]) -> list[int] | None:
     """The numbers of a few operations that contradict each other by cores, None when there are none.
 
-    `events` are those of a lock history, in order of return.
+    Of a history that is none of locks alone it says nothing.
     """
-    if any(codes[event[2]] & OTHER for event in events):
+    events = history.in_order()
+    if any(codes[event[2]] & OTHER for some in (events, history.unknown) for event in some):
         return None
     zones = _zones(events, codes)
     cores = sorted(
-        _Core(zone.first[0], zone.last[1], auth, zone) for auth, zone in zones.items() if zone.first[0] < zone.last[1]
+        _Core(zone.first[0], zone.last[1], section, zone)
+        for section, zone in zones.items()
+        if zone.first[0] < zone.last[1]
     )
     for one, other in pairwise(cores):
         if other.begin < one.end:
             return _numbers(one.zone.first, one.zone.last, other.zone.first, other.zone.last)
     begins = [core.begin for core in cores]
-    for auth, zone in zones.items():
+    for section, zone in zones.items():
         core = _around(cores, begins, zone.last[1], zone.first[0])
-        if core is not None and core.auth != auth:
-            inside = [e for e in events if e[3] == auth and core.begin < e[1] and e[0] < core.end]
+        if core is not None and core.section is not section:
+            inside = [e for e in events if e[3] is section and core.begin < e[1] and e[0] < core.end]
             return _numbers(core.zone.first, core.zone.last, *(inside[:1] or (zone.first, zone.last)))
     if not events or not codes[events[0][2]] & CREATES:
         return None  # it may have been Running before the history, and then be still
@@ -65,14 +80,14 @@ def clash(events: Sequence[Event], codes: Sequence[int]) -> list[int] | None:
     return None
 
 
-def _zones(events: Sequence[Event], codes: Sequence[int]) -> dict[str, _Zone]:
-    zones: dict[str, _Zone] = {}
+def _zones(events: Sequence[Event], codes: Sequence[int]) -> dict[Section, _Zone]:
+    zones: dict[Section, _Zone] = {}
     for event in events:
-        auth = event[3]
-        if auth is not None:
-            zone = zones.get(auth)
+        section = event[3]
+        if section is not None:
+            zone = zones.get(section)
             if zone is None:
-                zone = zones[auth] = _Zone(event)
+                zone = zones[section] = _Zone(event)
             elif event[1] > zone.last[1]:
                 zone.last = event
             if codes[event[2]] & LOCKS:

@@ -45,6 +45,11 @@ class Request(NamedTuple):
     lock_count: Any = ANY
     shown_run_auth: Any = ANY
 
+    @property
+    def changes(self) -> bool:
+        """Whether it can change the container."""
+        return self.op in MUTATORS and self.outcome in {"granted", "unknown"}
+
 
 class Translator:
     """Turns operations of one history into requests. It learns whose a saved token is from the answers to `auth`."""

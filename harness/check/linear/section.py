@@ -1,14 +1,12 @@
-"""What the fast check knows of a container's history before it starts: its sections, its unlocks, what is unknown."""
+"""Events, the sections that they are of, and what the fast check knows of both before it starts."""
 
-from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter, itemgetter
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
-from harness.check.linear.timed import NEVER
-
-Event = tuple[int, int, int, str | None, int | None, int]
-"""One operation: (return, invoke, number of its shape, auth shown, lock count shown, number in the history)."""
+Event = tuple[int, int, int, Union["Section", None], int | None, int]
+"""One operation: (return, invoke, number of its shape, section whose auth it showed, lock count that it showed, number
+in the history). The return of one of unknown outcome is NEVER."""
 
 QUEUED = 1
 """The bit of state Queued; the bits above it are Locked, one for each holder."""
@@ -49,15 +47,9 @@ class Section:
         self.begun = False
         self.end = -1
 
-
-class Unlock(NamedTuple):
-    """One granted unlock; `states` are those that it can end."""
-
-    return_: int
-    invoke: int
-    number: int
-    states: int
-    shown: int | None  # the lock count
+    def renew(self) -> None:
+        """Forget what an outline and a pass have found out."""
+        self.bit, self.locked, self.begun, self.end = 0, False, False, -1
 
 
 class Unknowns:
@@ -77,15 +69,12 @@ class Unknowns:
 class Outline(NamedTuple):
     """All that the pass needs beside the events; unlocks and unknowns in order of invocation."""
 
-    events: Sequence[Event]  # of known outcome, in order of return
-    sections: dict[str, Section]
-    section_of: dict[int, Section]  # by the number of its lock
+    nameless: dict[int, Section]  # of locks that showed no auth, by the number of the lock
     locks: list[Section]  # those with a granted lock, in order of its invocation
-    ripening: list[Section]  # all, in order of c1
-    unlocks: list[Unlock]
+    ripening: list[Section]  # in order of c1, those that may be waiting still when they could begin and end at once
+    unlocks: list[Event]
     unknown_locks: list[Unknowns]
     unknown_unlocks: list[Unknowns]
-    created: bool  # whether the first event, left out here, created the container
 
 
 def creates(event: Event, codes: Sequence[int]) -> bool:
@@ -94,64 +83,46 @@ def creates(event: Event, codes: Sequence[int]) -> bool:
     return bool(codes[shape] & CREATES) and count in (None, 0)
 
 
-def outline(events: Sequence[Event], codes: Sequence[int]) -> Outline | None:
-    """Read events in order of return; None where they are not of a lock history or two locks show one auth."""
-    known = bisect_left(events, NEVER, key=itemgetter(0))
-    created = bool(events) and creates(events[0], codes)
-    unknown = events[known:]
-    events = events[created:known]
-    sections: dict[str, Section] = {}
-    section_of: dict[int, Section] = {}
-    unlocks: list[Unlock] = []
-    section: Section | None
-    for return_, invoke, shape, auth, count, number in events:
+def outline(
+    sections: Iterable[Section], changes: Iterable[Event], unknown: Iterable[Event], codes: Sequence[int]
+) -> Outline | None:
+    """Read what can change a container; None where that is not of a lock history or two locks show one auth.
+
+    `sections` are all whose auth was shown, `changes` what may have changed the container, without its creation,
+    `unknown` what may have and whose outcome is unknown.
+    """
+    locks: list[Section] = []
+    nameless: dict[int, Section] = {}
+    unlocks: list[Event] = []
+    for event in changes:
+        return_, invoke, shape, shown, count, number = event
         code = codes[shape]
-        if auth is not None:
-            section = sections.get(auth)
-            if section is None:
-                sections[auth] = section = Section(auth, return_)
-            if invoke > section.c1:  # noqa: PLR1730 (a call of max costs more than all the rest here)
-                section.c1 = invoke
-            if code & (LOCKS | CREATES | OTHER):
-                if section.locked or not code & LOCKS:
-                    return None
-                _lock(section, invoke, code, count)
-                section_of[number] = section
-        elif code >= LOCKS:
-            if code & LOCKS:
-                section_of[number] = section = Section(None, return_)
-                section.c1 = invoke
-                _lock(section, invoke, code, count)
-            elif code & (CREATES | OTHER):
+        if code & (CREATES | OTHER):
+            return None
+        if code & LOCKS:
+            if shown is None:
+                shown = nameless[number] = Section(None, return_)
+                shown.c1 = invoke
+            elif shown.locked:
                 return None
-            elif code & UNLOCKS:
-                unlocks.append(Unlock(return_, invoke, number, code >> MOST_STATES & STATES, count))
-    locks = list(section_of.values())
-    everything = [*sections.values(), *(section for section in locks if section.auth is None)]
+            shown.locked = True
+            shown.invoke = invoke
+            shown.bit = code >> MOST_STATES & STATES
+            shown.wanted = count
+            locks.append(shown)
+        elif code & UNLOCKS:
+            unlocks.append(event)
     locks.sort(key=attrgetter("invoke"))
-    everything.sort(key=attrgetter("c1"))
+    # At c0 a section begins at the latest: of those with c1 after it none waits when it could end at once.
+    ripening = [one for some in (sections, nameless.values()) for one in some if one.c1 <= one.c0]
+    ripening.sort(key=attrgetter("c1"))
     unlocks.sort(key=itemgetter(1))
     return Outline(
-        events,
-        sections,
-        section_of,
-        locks,
-        everything,
-        unlocks,
-        _unknowns(unknown, codes, LOCKS),
-        _unknowns(unknown, codes, UNLOCKS),
-        created,
+        nameless, locks, ripening, unlocks, _unknowns(unknown, codes, LOCKS), _unknowns(unknown, codes, UNLOCKS)
     )
 
 
-def _lock(section: Section, invoke: int, code: int, count: int | None) -> None:
-    section.locked = True
-    section.invoke = invoke
-    section.bit = code >> MOST_STATES & STATES
-    section.wanted = count
-
-
-def _unknowns(events: Sequence[Event], codes: Sequence[int], flag: int) -> list[Unknowns]:
+def _unknowns(events: Iterable[Event], codes: Sequence[int], flag: int) -> list[Unknowns]:
     found: dict[int, Unknowns] = {}
     for _, invoke, shape, _, _, _ in events:
         if codes[shape] & flag:

@@ -21,6 +21,9 @@ class Shapes:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.changes: list[
+            bool
+        ] = []  # by number; also what asked in vain for a change that the fast check cannot judge
         self._numbers: dict[Request, int] = {}
 
     def number(self, request: Request) -> int:
@@ -33,6 +36,7 @@ class Shapes:
         number = self._numbers.setdefault(shape, len(self.requests))
         if number == len(self.requests):
             self.requests.append(shape)
+            self.changes.append(shape.changes or shape.op == "update")
         return number
 
     def request(self, number: int, auth: str | None, count: int | None) -> Request:

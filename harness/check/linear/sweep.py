@@ -19,6 +19,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from harness.check.linear.container import ContainerHistory
 from harness.check.linear.section import (
     COUNTED,
     LOCKS,
@@ -30,6 +31,7 @@ from harness.check.linear.section import (
     Outline,
     Section,
     Unknowns,
+    creates,
     outline,
 )
 from harness.check.linear.timed import NEVER
@@ -50,69 +52,77 @@ class Trial(NamedTuple):
     stuck: int | None = None
 
 
-def try_orders(events: Sequence[Event], codes: Sequence[int], rules: Rules, effort: int) -> Trial:
-    """Look for a legal order of events that stand in order of return. Not finding one proves nothing.
+def try_orders(history: ContainerHistory, codes: Sequence[int], rules: Rules, effort: int) -> Trial:
+    """Look for a legal order of one container's history. Not finding one proves nothing.
 
     `effort` is how many events may be gone through again after choices that were taken back.
     """
-    read = outline(events, codes)
-    if read is None:
-        return Trial(found=False)
+    events, changes = history.in_order(), history.changes
+    created = bool(events) and creates(events[0], codes)
+    if created:
+        events, changes = events[1:], [one for one in changes if one is not events[0]]
+    trial = Trial(found=False)
+    for bit in range(1 if created else MOST_STATES):
+        read = outline(history.sections.values(), changes, history.unknown, codes)
+        can_be_judged = read is not None and _can_be_judged(read, created, events, codes, rules)
+        if read is not None and can_be_judged:
+            trial = _Pass(events, read, codes, QUEUED << bit).run(effort)
+            if trial.found:
+                break
+        for section in history.sections.values():
+            section.renew()
+        if not can_be_judged:
+            break
+    return trial
+
+
+def _can_be_judged(read: Outline, created: bool, events: Sequence[Event], codes: Sequence[int], rules: Rules) -> bool:
+    """Whether no unlock could cancel, and it is known how often the container was locked before where that is shown."""
     limit = rules.max_dispatch_attempts
     locks = len(read.locks) + sum(len(unknowns.invokes) for unknowns in read.unknown_locks)
     if limit is not None and covers(rules.level, "arvados") and locks >= limit:
-        return Trial(found=False)  # an unlock could cancel
-    if read.created:
-        return _Pass(read, codes, QUEUED).run(effort)
-    if any(code & COUNTED for code in codes):
-        return Trial(found=False)  # it is not known how often the container was locked before
-    trial = Trial(found=False)
-    for bit in range(MOST_STATES):
-        trial = _Pass(outline(events, codes) or read, codes, QUEUED << bit).run(effort)
-        if trial.found:
-            break
-    return trial
+        return False
+    return created or not any(codes[event[2]] & COUNTED for event in events)
 
 
 class _Dead(Exception):
     """No way on from here."""
 
 
-_Choice = tuple[Event, int, int, Section, str | None, int, tuple[int, ...]]
+_Choice = tuple[Event, int, int, int, tuple[int, ...]]
 """A turn at which more than one lock could have been next: its event, how many of the candidates were tried, how long
-the trail was, then section, auth, lock count and `last` as they were. The state was Queued."""
+the trail was, then lock count and `last` as they were. The state was Queued."""
 
 
 class _Pass:
     """The state of the container, and what is left to take effect."""
 
-    def __init__(self, outline: Outline, codes: Sequence[int], start: int) -> None:
+    def __init__(self, events: Sequence[Event], outline: Outline, codes: Sequence[int], start: int) -> None:
+        self.events = events
         self.outline = outline
         self.codes = codes
         self.state = start
-        self.section = Section(None, -1)
-        self.auth: str | None = None
+        self.section = Section(None, -1)  # whose auth is not known, as long as that is so; when Queued, nobody's
         self.count = 0
         self.last = [-1] * MOST_STATES  # by state: when it was last left
         self.begins: list[int] = []  # by lock count less one
         self.ends: list[int] = []
         self.bits: list[int] = []
-        self.waiting = Waiting(outline)
+        self.waiting = Waiting(outline, codes)
         self._trail: list[tuple[str, Any]] = []
         self._choices: deque[_Choice] = deque(maxlen=MOST_TAKEN_BACK)
         self._resume = 0
 
-    def run(self, effort: int) -> Trial:  # noqa: C901, PLR0912 (inlined: this loop runs for every operation)
+    def run(self, effort: int) -> Trial:  # noqa: C901 (inlined: this loop runs for every operation)
         """Go through the events; the loop holds what the common event needs, `_settle` does the rest."""
-        events, sections = self.outline.events, self.outline.sections
-        codes, last = self.codes, self.last
+        events, codes, last = self.events, self.codes, self.last
         position = furthest = 0
         while True:
-            state, current = self.state, self.auth
+            state, current = self.state, self.section
             for event in islice(events, position, None):
-                _, invoke, shape, auth, _, _ = event
+                _, invoke, shape, section, _, _ = event
                 code = codes[shape]
-                if auth is None:
+                if section is None:
                     if code & state:
                         continue
                     if code < LOCKS:
@@ -122,16 +132,15 @@ class _Pass:
                         else:
                             if not self._settle(event):
                                 break
-                            state, current = self.state, self.auth
+                            state, current = self.state, self.section
                         continue
-                elif auth == current:
-                    if code & state:
-                        continue
-                elif code < LOCKS and sections[auth].end >= 0 and sections[auth].bit & code:
+                elif (section is current and code & state) or (
+                    code < LOCKS and section.end >= 0 and section.bit & code
+                ):
                     continue
                 if not self._settle(event):
                     break
-                state, current = self.state, self.auth
+                state, current = self.state, self.section
             else:
                 return Trial(found=True)
             here = self._position(event)
@@ -145,7 +154,7 @@ class _Pass:
                 return Trial(found=False, stuck=events[furthest][5])
 
     def _position(self, event: Event) -> int:
-        events = self.outline.events
+        events = self.events
         position = bisect_left(events, event[0], key=itemgetter(0))
         while events[position] is not event:
             position += 1
@@ -162,34 +171,39 @@ class _Pass:
         return True
 
     def _move_at_once(self, event: Event) -> bool:
-        """Serve a lock or unlock that has taken effect or can without further thought; False for all else."""
-        now, _, shape, _, count, number = event
+        """Serve what can take effect without further thought, the common case; False for all else."""
+        now, _, shape, section, count, number = event
         code = self.codes[shape]
-        if code & LOCKS:
-            section = self.outline.section_of[number]
-            if section.begun:
-                return True
-            if self.state == QUEUED and section.c1 <= now and section.auth is not None:
-                self._begin(section, now)
-                return True
-        elif code & UNLOCKS:
+        if code & UNLOCKS:
             if number in self.waiting.used:
                 return True
-            if code >> MOST_STATES & self.state and count is None and self.section.c1 <= now:
-                self._end(now, number)
-                return True
-        return False
+            if not (code >> MOST_STATES & self.state and count is None and self.section.c1 <= now):
+                return False
+            self._end(now, number)
+            return True
+        if section is None or not section.locked:
+            return False
+        if section.begun:
+            return bool(code & LOCKS)
+        if section.wanted is not None or not section.bit & code or section.invoke > now:
+            return False
+        if self.state != QUEUED:
+            self._finish(now)
+        if section.c1 > now and not self._may_last(section, now):
+            return False
+        self._trail.append(("begin", section))
+        self._enter(section, section.bit, now)
+        return True
 
     def _content(self, event: Event) -> bool:
-        _, invoke, shape, auth, count, number = event
+        _, invoke, shape, section, count, number = event
         code = self.codes[shape]
         if code & LOCKS:
-            return self.outline.section_of[number].begun
+            return self._section_of(event).begun
         if code & UNLOCKS:
             return number in self.waiting.used
         states = (code >> MOST_STATES if code & COUNTED else code) & STATES
-        if auth is not None:
-            section = self.outline.sections[auth]
+        if section is not None:
             if not section.begun or not section.bit & states:
                 return False
             return count in (None, section.count)  # what was invoked before the section ended: see _leave
@@ -213,10 +227,10 @@ class _Pass:
 
     def _move(self, event: Event) -> None:
         """Change the state once, towards what the event needs."""
-        now, _, shape, auth, count, number = event
+        now, _, shape, section, count, number = event
         code = self.codes[shape]
         if code & LOCKS:
-            self._begin_or_finish(event, self.outline.section_of[number])
+            self._begin_or_finish(event, self._section_of(event))
         elif code & UNLOCKS:
             states = code >> MOST_STATES & STATES
             if self.state == QUEUED:
@@ -225,13 +239,17 @@ class _Pass:
                 self._end(now, number)
             else:
                 self._finish(now)
-        elif auth is not None:
-            self._begin_or_finish(event, self.outline.sections[auth])
+        elif section is not None:
+            self._begin_or_finish(event, section)
         elif self.state == QUEUED:
             states = (code >> MOST_STATES if code & COUNTED else code) & STATES
             self._begin_any(event, states & ~QUEUED or STATES, NEVER)
         else:
             self._finish(now)
+
+    def _section_of(self, lock: Event) -> Section:
+        """The section that a granted lock begins."""
+        return lock[3] or self.outline.nameless[lock[5]]
 
     def _begin_or_finish(self, event: Event, section: Section) -> None:
         """Begin this very section, or make way for it."""
@@ -257,10 +275,16 @@ class _Pass:
         if first is not None and first is not section and first.c0 < section.c1:
             self._begin(first, now)
             return True
-        if not self._blocks(section, now):
+        unlock = self._blocked(section, now)
+        if unlock is None:
             return False
-        self._begin_any(event, self.waiting.unlocks[0].states, now)
+        self._begin_any(event, self.codes[unlock[2]] >> MOST_STATES & STATES, now)
         return True
+
+    def _may_last(self, section: Section, now: int) -> bool:
+        """Whether nothing has to come and go before a section that lasts beyond `now`."""
+        first = self.waiting.first_ripe(now)
+        return (first is None or first.c0 >= section.c1) and self._blocked(section, now) is None
 
     def _begin_any(self, event: Event, states: int, by: int) -> None:
         """Begin some section in one of `states` that can end at `by`; remember what else it could have been."""
@@ -277,15 +301,14 @@ class _Pass:
         if taken + 1 < len(candidates):
             self._remember(event, taken + 1)
         chosen = candidates[taken]
-        if isinstance(chosen, Section):
-            self._begin(chosen, now)
-        else:
+        if isinstance(chosen, Unknowns):
             self._begin_unknown(chosen, now)
+        else:
+            self._begin(chosen, now)
 
     def _remember(self, event: Event, taken: int) -> None:
         """Make this a turn that can be gone back to, with the next candidate."""
-        before = (self.section, self.auth, self.count, tuple(self.last))
-        self._choices.append((event, taken, len(self._trail), *before))
+        self._choices.append((event, taken, len(self._trail), self.count, tuple(self.last)))
 
     def _candidates(self, now: int, states: int, by: int) -> list[Section | Unknowns]:
         """What could begin now, most promising first: the lock that must return first, unless it stands in the way."""
@@ -298,17 +321,17 @@ class _Pass:
             and (section.bit & states if section.locked else unknown or self.waiting.first_nameless(now))
             and section.wanted in (None, self.count + 1)
         ]
-        blocking = {id(section) for section in weighed if self._blocks(section, now)}
+        blocking = {id(section) for section in weighed if self._blocked(section, now)}
         good = [section for section in weighed if id(section) not in blocking]
         bad = [section for section in weighed if id(section) in blocking]
         return [*good, *unknown, *bad]
 
-    def _blocks(self, section: Section, now: int) -> bool:
-        """Whether the section would last beyond the return of an unlock that has to take effect before."""
+    def _blocked(self, section: Section, now: int) -> Event | None:
+        """The unlock that has to take effect before, where the section would last beyond its return."""
         if section.c1 <= now:
-            return False
+            return None
         first = self.waiting.first_unlock(now)
-        return first is not None and first.return_ < section.c1
+        return first if first is not None and first[0] < section.c1 else None
 
     def _begin(self, section: Section, now: int) -> None:
         if section.invoke > now or section.wanted not in (None, self.count + 1):
@@ -317,7 +340,7 @@ class _Pass:
             self._begin_with_some_lock(section, now)
             return
         self._trail.append(("begin", section))
-        self._enter(section, section.bit, section.auth, now)
+        self._enter(section, section.bit, now)
 
     def _begin_with_some_lock(self, section: Section, now: int) -> None:
         """Begin a section whose lock is not known: by the lock that must return first of those that showed no auth."""
@@ -326,7 +349,7 @@ class _Pass:
             lock.begun = True
             self._trail.append(("begin", lock))
             self._trail.append(("begin", section))
-            self._enter(section, lock.bit, section.auth, now)
+            self._enter(section, lock.bit, now)
             return
         for unknowns in self.outline.unknown_locks:
             if unknowns.ready(now):
@@ -341,10 +364,10 @@ class _Pass:
         if section is None:
             section = Section(None, now)
             section.bit = unknowns.states
-            self._enter(section, unknowns.states, None, now)
+            self._enter(section, unknowns.states, now)
         else:
             self._trail.append(("begin", section))
-            self._enter(section, unknowns.states, section.auth, now)
+            self._enter(section, unknowns.states, now)
 
     def _bind(self, section: Section) -> None:
         """The current section, whose auth is not known, is the one that shows this auth."""
@@ -353,13 +376,11 @@ class _Pass:
         section.bit = self.state
         section.count = self.count
         self.section = section
-        self.auth = section.auth
 
-    def _enter(self, section: Section, bit: int, auth: str | None, now: int) -> None:
+    def _enter(self, section: Section, bit: int, now: int) -> None:
         self.last[0] = now
         self.state = section.bit = bit
         self.section = section
-        self.auth = auth
         self.count += 1
         section.begun = True
         section.count = self.count
@@ -370,7 +391,7 @@ class _Pass:
         """End the current section by the unlock that must return first, else by one of unknown outcome."""
         unlock = self.waiting.unlock_that_ends(self.state, self.count, now)
         if unlock is not None:
-            self._end(now, unlock.number)
+            self._end(now, unlock[5])
             return
         for unknowns in self.outline.unknown_unlocks:
             if unknowns.states & self.state and unknowns.ready(now):
@@ -392,14 +413,13 @@ class _Pass:
         self.section.end = now
         self.last[self.state.bit_length() - 1] = now
         self.state = QUEUED
-        self.auth = None
         self.ends.append(now)
 
     def _take_back(self) -> Event | None:
         """Go back to the newest choice and take its next candidate when its event is met again; None: none is left."""
         if not self._choices:
             return None
-        event, self._resume, length, self.section, self.auth, self.count, last = self._choices.pop()
+        event, self._resume, length, self.count, last = self._choices.pop()
         while len(self._trail) > length:
             self._undo(*self._trail.pop())
         self.state = QUEUED

@@ -1,12 +1,13 @@
 """What has been invoked and has not taken effect, by the moment at which it must have: the queues of the fast check."""
 
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from harness.check.linear.section import Outline, Section, Unlock
+from harness.check.linear.section import MOST_STATES, Event, Outline, Section
 
-_T = TypeVar("_T", bound="tuple[Any, ...]")
+_T = TypeVar("_T", bound=tuple[Any, ...])
 _Heap = list[tuple[int, int, Section]]
 """Sections by c0; the number between only keeps sections from being compared."""
 
@@ -16,17 +17,18 @@ WEIGHED = 3  # of what could come next, how many are looked at
 class Waiting:
     """Heaps that are filled as time goes on. After a step back in time they may hold what is yet to be invoked."""
 
-    def __init__(self, outline: Outline) -> None:
+    def __init__(self, outline: Outline, codes: Sequence[int]) -> None:
         self.used: set[int] = set()  # numbers of unlocks that have taken effect
-        self.unlocks: list[Unlock] = []
         self._outline = outline
+        self._codes = codes
+        self._unlocks: list[Event] = []
         self._ripe: _Heap = []
         self._locks: _Heap = []
         self._nameless: _Heap = []
         self._next_ripe = 0
         self._next_lock = 0
         self._next_unlock = 0
-        self._unlock_of: dict[int, Unlock] = {}  # by number, filled when one is first put back
+        self._unlock_of: dict[int, Event] = {}  # by number, filled when one is first put back
 
     def first_ripe(self, now: int) -> Section | None:
         """Of the sections that can begin and end at once, the one that must begin first."""
@@ -36,7 +38,7 @@ class Waiting:
             if not section.begun:
                 heappush(self._ripe, (section.c0, id(section), section))
             self._next_ripe += 1
-        return _first(self._ripe, "c1", now)
+        return _first(self._ripe, "c1", now) if self._ripe else None
 
     def first_nameless(self, now: int) -> Section | None:
         """Of the granted locks that showed no auth, the one that must begin first."""
@@ -63,36 +65,39 @@ class Waiting:
         while self._locks and self._locks[0][2].begun:
             heappop(self._locks)
 
-    def first_unlock(self, now: int) -> Unlock | None:
+    def first_unlock(self, now: int) -> Event | None:
         """The unlock that must take effect first."""
-        unlocks = self._outline.unlocks
-        while self._next_unlock < len(unlocks) and unlocks[self._next_unlock].invoke <= now:
-            heappush(self.unlocks, unlocks[self._next_unlock])
+        unlocks, waiting, used = self._outline.unlocks, self._unlocks, self.used
+        while self._next_unlock < len(unlocks) and unlocks[self._next_unlock][1] <= now:
+            if unlocks[self._next_unlock][5] not in used:
+                heappush(waiting, unlocks[self._next_unlock])
             self._next_unlock += 1
-        while self.unlocks and self.unlocks[0].number in self.used:
-            heappop(self.unlocks)
-        return self.unlocks[0] if self.unlocks else None
+        while waiting and waiting[0][5] in used:
+            heappop(waiting)
+        return waiting[0] if waiting else None
 
-    def unlock_that_ends(self, state: int, count: int, now: int) -> Unlock | None:
+    def unlock_that_ends(self, state: int, count: int, now: int) -> Event | None:
         """The first unlock that can end a section in this state with this lock count now."""
         first = self.first_unlock(now)
         if first is None or self._fits(first, state, count, now):
             return first
-        return next((one for one in _smallest(self.unlocks) if self._fits(one, state, count, now)), None)
+        return next((one for one in _smallest(self._unlocks) if self._fits(one, state, count, now)), None)
 
-    def _fits(self, unlock: Unlock, state: int, count: int, now: int) -> bool:
+    def _fits(self, unlock: Event, state: int, count: int, now: int) -> bool:
+        _, invoke, shape, _, shown, number = unlock
         return (
-            unlock.number not in self.used
-            and unlock.invoke <= now
-            and bool(unlock.states & state)
-            and unlock.shown in (None, count)
+            number not in self.used
+            and invoke <= now
+            and bool(self._codes[shape] >> MOST_STATES & state)
+            and shown in (None, count)
         )
 
     def put_back(self, section: Section) -> None:
         """The section has not begun after all."""
         entry = (section.c0, id(section), section)
         heappush(self._locks, entry)
-        heappush(self._ripe, entry)
+        if section.c1 <= section.c0:
+            heappush(self._ripe, entry)
         if section.auth is None:
             heappush(self._nameless, entry)
 
@@ -100,8 +105,8 @@ class Waiting:
         """The unlock has not taken effect after all."""
         self.used.discard(number)
         if not self._unlock_of:
-            self._unlock_of = {unlock.number: unlock for unlock in self._outline.unlocks}
-        heappush(self.unlocks, self._unlock_of[number])
+            self._unlock_of = {unlock[5]: unlock for unlock in self._outline.unlocks}
+        heappush(self._unlocks, self._unlock_of[number])
 
 
 def _first(heap: _Heap, begins: str, now: int) -> Section | None:

@@ -33,17 +33,19 @@ UNSOUND = (
     Mutant(
         "waiting",
         "an unlock takes effect after its invocation",
-        "unlocks[self._next_unlock].invoke <= now",
+        "unlocks[self._next_unlock][1] <= now",
         "True",
-        "and unlock.invoke <= now\n            and bool",
+        "and invoke <= now\n            and bool",
         "and bool",
     ),
     Mutant(
         "waiting",
         "an unlock ends one section",
-        "while self.unlocks and self.unlocks[0].number in self.used:",
+        "if unlocks[self._next_unlock][5] not in used:",
+        "if True:",
+        "while waiting and waiting[0][5] in used:",
         "while False:",
-        "unlock.number not in self.used\n            and",
+        "number not in self.used\n            and",
         "True\n            and",
     ),
     Mutant("section", "a fresh container was never locked", " and count in (None, 0)", ""),
@@ -56,14 +58,30 @@ UNSOUND = (
         "return number in self.waiting.used",
         "return number in self.waiting.used or self.state == QUEUED",
     ),
-    Mutant(
-        "sweep", "a lock that returns was forced before", "return self.outline.section_of[number].begun", "return True"
-    ),
+    Mutant("sweep", "a lock that returns was forced before", "return self._section_of(event).begun", "return True"),
     Mutant(
         "sweep",
         "a lock shows the count it makes",
         "if section.invoke > now or section.wanted not in (None, self.count + 1):",
         "if section.invoke > now:",
+    ),
+    Mutant(
+        "sweep",
+        "a lock that something else shows first shows the count it makes",
+        "if section.wanted is not None or not section.bit & code",
+        "if not section.bit & code",
+    ),
+    Mutant(
+        "sweep",
+        "a section is shown by an answer that shows its state",
+        "or not section.bit & code or section.invoke > now:",
+        "or section.invoke > now:",
+    ),
+    Mutant(
+        "sweep",
+        "a lock that is served at once was invoked",
+        "not section.bit & code or section.invoke > now:",
+        "not section.bit & code:",
     ),
     Mutant(
         "sweep",
@@ -81,7 +99,7 @@ UNSOUND = (
         "elif self.state & states:",
     ),
     Mutant("section", "unknown locks wait for their invocation", "self.invokes[self.used] <= now", "True"),
-    Mutant("section", "one auth is of one lock", "if section.locked or not code & LOCKS:", "if not code & LOCKS:"),
+    Mutant("section", "one auth is of one lock", "elif shown.locked:", "elif False:"),
     Mutant("cores", "cores meet only if they overlap", "if other.begin < one.end:", "if other.begin <= one.end:"),
     Mutant(
         "cores", "a core leaves its ends out", "return_ < cores[place].end else", "return_ <= cores[place].end else"
@@ -177,8 +195,8 @@ LOST = (
     Mutant(
         "waiting",
         "of unlocks the one due first ends the section",
-        "return sorted(heap[:7])[:WEIGHED]",
-        "return sorted(heap[:7], reverse=True)[:WEIGHED]",
+        "return waiting[0] if waiting else None",
+        "return next((one for one in reversed(waiting) if one[5] not in used), None)",
     ),
     Mutant(
         "sweep",

@@ -173,6 +173,11 @@ def test_a_listing_shows_the_state_that_it_asked_for() -> None:
     assert verdict(lock, structs.replace(found, sent={"state": "Locked"})) == "linearizable"
 
 
+def test_a_listing_counts_from_when_it_was_answered_wherever_it_stands() -> None:
+    found = op("list", 4, 5, uuid=None, sent={"state": "Queued"}, value=Shown(found=["u"]))
+    assert verdict(op("lock", 2, 3, value=locked("a")), op("unlock", 6, 7), found) == "violated"
+
+
 def test_a_stale_run_auth_is_refused() -> None:
     first = structs.replace(locked("a"), run_auth="r1")
     second = structs.replace(locked("b"), run_auth="r2")
