@@ -161,38 +161,29 @@ class _Pass:
         return position
 
     def _settle(self, event: Event) -> bool:
-        """Move the container until the event is content; False when there is no way on."""
-        try:
-            if not self._move_at_once(event):
-                while not self._content(event):
-                    self._move(event)
-        except _Dead:
-            return False
-        return True
+        """Move the container until the event is content; False when there is no way on.
 
-    def _move_at_once(self, event: Event) -> bool:
-        """Serve what can take effect without further thought, the common case; False for all else."""
+        What can take effect without further thought, the common case, comes first.
+        """
         now, _, shape, section, count, number = event
         code = self.codes[shape]
-        if code & UNLOCKS:
-            if number in self.waiting.used:
-                return True
-            if not (code >> MOST_STATES & self.state and count is None and self.section.c1 <= now):
-                return False
-            self._end(now, number)
-            return True
-        if section is None or not section.locked:
+        try:
+            if code & UNLOCKS:
+                if number in self.waiting.used:
+                    return True
+                if code >> MOST_STATES & self.state and count is None and self.section.c1 <= now:
+                    self._end(now, number)
+                    return True
+            elif section is not None and not section.begun and section.bit & code:
+                if self.state != QUEUED:
+                    self._finish(now)
+                if section.c1 <= now or self._may_last(section, now):
+                    self._begin(section, now)
+                    return True
+            while not self._content(event):
+                self._move(event)
+        except _Dead:
             return False
-        if section.begun:
-            return bool(code & LOCKS)
-        if section.wanted is not None or not section.bit & code or section.invoke > now:
-            return False
-        if self.state != QUEUED:
-            self._finish(now)
-        if section.c1 > now and not self._may_last(section, now):
-            return False
-        self._trail.append(("begin", section))
-        self._enter(section, section.bit, now)
         return True
 
     def _content(self, event: Event) -> bool:
@@ -402,15 +393,18 @@ class _Pass:
         raise _Dead
 
     def _end(self, now: int, number: int) -> None:
-        self.waiting.used.add(number)
-        self._trail.append(("unlock", number))
         self._leave(now)
+        self.waiting.used.add(number)
+        if self._choices:
+            self._trail.append(("unlock", number))
 
     def _leave(self, now: int) -> None:
-        if self.section.c1 > now:  # what shows its auth has yet to be invoked
+        section = self.section
+        if section.c1 > now:  # what shows its auth has yet to be invoked
             raise _Dead
-        self._trail.append(("end", self.section))
-        self.section.end = now
+        if self._choices:
+            self._trail.append(("end", section))
+        section.end = now
         self.last[self.state.bit_length() - 1] = now
         self.state = QUEUED
         self.ends.append(now)

@@ -50,7 +50,7 @@ UNSOUND = (
     ),
     Mutant("section", "a fresh container was never locked", " and count in (None, 0)", ""),
     Mutant("sweep", "an observer is content only if its state held", "if last[one] >= invoke:", "if last[one] >= 0:"),
-    Mutant("sweep", "a section lasts until its auth was last asked for", "if self.section.c1 > now:", "if False:"),
+    Mutant("sweep", "a section lasts until its auth was last asked for", "if section.c1 > now:", "if False:"),
     Mutant("sweep", "a lock begins after its invocation", "if section.invoke > now or", "if"),
     Mutant(
         "sweep",
@@ -67,21 +67,15 @@ UNSOUND = (
     ),
     Mutant(
         "sweep",
-        "a lock that something else shows first shows the count it makes",
-        "if section.wanted is not None or not section.bit & code",
-        "if not section.bit & code",
-    ),
-    Mutant(
-        "sweep",
         "a section is shown by an answer that shows its state",
-        "or not section.bit & code or section.invoke > now:",
-        "or section.invoke > now:",
+        "and not section.begun and section.bit & code:",
+        "and not section.begun and section.locked:",
     ),
     Mutant(
         "sweep",
-        "a lock that is served at once was invoked",
-        "not section.bit & code or section.invoke > now:",
-        "not section.bit & code:",
+        "what a lock of unknown outcome began is no lock of its own when that is taken back",
+        "section.bit = unknowns.states\n",
+        'section.bit = unknowns.states\n            self._trail.append(("begin", section))\n',
     ),
     Mutant(
         "sweep",

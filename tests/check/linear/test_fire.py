@@ -20,7 +20,7 @@ from tests.check.linear.oracle import orders_exist
 from tests.check.linear.simulated import HEADER, Crowd, simulate
 
 POOL = 2500
-AIMED = (2236, 2352, 3246, 3408, 4812, 5557, 5851, 6033, 6142, 22098, 36557, 70068, 80990)
+AIMED = (2236, 2352, 3246, 3408, 4812, 5557, 5851, 6033, 6142, 22098, 36557, 63608, 70068, 80990)
 """Seeds of histories that a clause is needed for which chance seldom needs."""
 
 CROWDS = (
