@@ -34,6 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--lockrace-ready", default="/", metavar="PATH", help="with --lockrace-start: answers when ready")
     group.addoption("--lockrace-profile", type=Path, metavar="FILE", help="YAML that says how your server looks")
     group.addoption("--lockrace-provision", default="api", metavar="HOW", help="api, command:PROGRAM..., or uuids:FILE")
+    group.addoption("--lockrace-max-rps", type=int, metavar="N", help="requests a second, of all workers together")
+    group.addoption("--lockrace-cluster", metavar="ID", help="what uuids that nobody has begin with")
     group.addoption("--lockrace-out", type=Path, default=Path("lockrace-out"), metavar="DIR", help="for histories")
 
 

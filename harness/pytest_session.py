@@ -10,9 +10,10 @@ from typing import Any
 import click
 import pytest
 
-from harness.cli.options import TargetChoice, make_target
+from harness.cli.options import TargetChoice, five_letters, make_target
 from harness.cli.wording import profile_at
 from harness.contract import Level, covers
+from harness.drive.pace import Pace
 from harness.drive.target import OpenTarget, TargetRefused
 from harness.plan import Plan, make_plan
 from harness.pytest_plugin import NotConforming
@@ -70,7 +71,9 @@ class Bench:
         if self._opened is None:
             try:
                 target = make_target(self._choice())
-                entering = self._stack.enter_async_context(opened_target(target, self._options()))
+                share = self._share()
+                pace = None if share is None else Pace(share)
+                entering = self._stack.enter_async_context(opened_target(target, self._options(), pace))
                 self._opened = self._runner.run(entering)
             except (TargetRefused, click.ClickException) as refused:
                 self._refused = str(refused)
@@ -84,6 +87,7 @@ class Bench:
             timeout_s=self._option("timeout"),
             known=self._option("known"),
             max_dispatch_attempts=self._option("max-dispatch-attempts"),
+            cluster=five_letters(self._option("cluster")),
             out=self._out,
             settings={"profile": profile_at(profile).name} if (profile := self._option("profile")) else {},
         )
@@ -101,8 +105,18 @@ class Bench:
             max_dispatch_attempts=self._option("max-dispatch-attempts"),
             profile=self._option("profile"),
             provision=self._option("provision"),
+            max_rps=self._share(),
             out=self._out,
         )
+
+    def _share(self) -> int | None:
+        """This worker's part of the requests a second: all together never send more."""
+        wanted, workers = self._option("max-rps"), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+        if wanted is not None and wanted < workers:
+            raise click.UsageError(
+                f"--lockrace-max-rps {wanted} is too little for {workers} workers: each has one at least"
+            )
+        return None if wanted is None else wanted // workers
 
     def _tell(self, one: ScenarioResult, opened: OpenTarget, lost: str | None) -> None:
         result = RunResult(opened.name, self._level, self._option("seed"), "", results=[one], unreachable=lost)

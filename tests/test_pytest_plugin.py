@@ -1,5 +1,6 @@
 """The pytest plugin: the same verdict as `lockrace run`, and the report in place of a traceback."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.drive.watched import watched
 from tests.limits import LIMIT_S
 
 ROOT = Path(__file__).parent.parent
@@ -96,6 +98,37 @@ def test_an_inconclusive_scenario_is_never_green(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", ["--lockrace-target", "--lockrace-level", "--lockrace-start"])
 def test_help_names_the_options(tmp_path: Path, option: str) -> None:
     assert option in run_pytest(tmp_path, "--help").stdout
+
+
+def test_the_pace_counts_over_all_workers(tmp_path: Path) -> None:
+    per_second, came = 8, list[int]()
+    files = [str(RACES / f"{name}.race.yaml") for name in ("stolen_lock", "stolen_lock_early_auth")]
+
+    async def work() -> subprocess.CompletedProcess[str]:
+        async with watched(came) as target:
+            (tmp_path / "tokens.yaml").write_text(f"shared: {target.secrets['shared']}\n")
+            aim = ("--lockrace-target", target.url, "--lockrace-token-file", "tokens.yaml")
+            return await asyncio.to_thread(run_pytest, tmp_path, *files, *aim, "-n", "2", "--lockrace-max-rps", "8")
+
+    seen = asyncio.run(work())
+    assert seen.returncode == 0, seen.stdout
+    assert len(came) > 3 * per_second
+    assert all(later - earlier > 10**9 for earlier, later in zip(came, came[per_second:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--lockrace-max-rps", "1", "-n", "2"), "--lockrace-max-rps 1 is too little for 2 workers"),
+        (("--lockrace-max-rps", "0"), "--lockrace-max-rps 0 is too little for 1 workers"),
+        (("--lockrace-cluster", "Zzzzz"), "'Zzzzz' is no cluster: want five small letters or digits"),
+    ],
+)
+def test_an_option_that_cannot_be_is_one_clear_line(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    seen = run_pytest(tmp_path, FILES[1], *words)
+    assert seen.returncode == 1
+    assert said in seen.stdout
+    assert "Traceback" not in seen.stdout
 
 
 def test_a_server_in_other_words_is_judged_with_its_profile(tmp_path: Path) -> None:

@@ -141,7 +141,8 @@ def target_options(command: _F) -> _F:
     return command
 
 
-def _five_letters(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:
+def five_letters(given: str | None) -> str | None:
+    """A cluster's id as it was given. Raises click.BadParameter where it is none."""
     if given is not None and not _CLUSTER.fullmatch(given):
         raise click.BadParameter(f"{given[:40]!r} is no cluster: want five small letters or digits, such as zzzzz")
     return given
@@ -150,7 +151,7 @@ def _five_letters(_context: click.Context, _parameter: click.Parameter, given: s
 cluster_option = click.option(
     "--cluster",
     metavar="ID",
-    callback=_five_letters,
+    callback=lambda _context, _parameter, given: five_letters(given),
     help="What uuids that nobody has begin with (default: what the shared token's own does).",
 )
 

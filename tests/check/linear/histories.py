@@ -24,9 +24,9 @@ class Sample(NamedTuple):
     made: str
 
 
-def sample(rng: Random, most: int = 8) -> Sample:
-    """One history of at most `most` operations."""
-    header = Header(level=_level(rng), max_dispatch_attempts=rng.choice([None, None, None, 2]), tokens=TOKENS)
+def sample(rng: Random, most: int = 8, level: Level | None = None) -> Sample:
+    """One history of at most `most` operations; below run_auth unless a level is asked for."""
+    header = Header(level=level or _level(rng), max_dispatch_attempts=rng.choice([None, None, None, 2]), tokens=TOKENS)
     made = rng.choice(["correct", "moved", "moved", "moved", "twisted", "soup"])
     crowded = rng.random() < 0.5
     if made == "soup":
@@ -55,6 +55,8 @@ def _run(rng: Random, header: Header, most: int, crowded: bool) -> list[Operatio
     for turn in range(rng.randint(3, most)):
         moment = 10 * turn + 10
         call = Call("create", TOKENS["shared"], (("priority", priority),)) if turn == 0 else _call(rng, container, lean)
+        if rules.run_auth:
+            call = call._replace(run_auth=_run_auth(rng, container, operations))
         results = permitted(rules, container, call, f"auth{turn}")
         result = results[0] if rng.random() < 0.8 else rng.choice(results)
         begin = moment - (0 if turn == 0 else rng.randint(0, min(reach, moment - 11)))
@@ -79,6 +81,15 @@ def _call(rng: Random, container: Container | None, lean: bool) -> Call:
     return Call(op, caller, tuple(sent.items()))
 
 
+def _run_auth(rng: Random, container: Container | None, operations: list[Operation]) -> str | None:
+    """What a caller presents: often the current lock's, if its answer showed it, sometimes an older one's."""
+    told = [one.value.run_auth for one in operations if one.value is not None and isinstance(one.value.run_auth, str)]
+    current = None if container is None else container.run_auth
+    if not told or rng.random() < 0.3:
+        return None
+    return current if current in told and rng.random() < 0.7 else rng.choice(told)
+
+
 def _operation(rng: Random, call: Call, result: Result, span: tuple[int, int | None], turn: int) -> Operation:
     begin, end = span
     value = None
@@ -95,6 +106,7 @@ def _operation(rng: Random, call: Call, result: Result, span: tuple[int, int | N
         token=next(name for name, uuid in TOKENS.items() if uuid == call.caller),
         sent=dict(call.attributes) or None,
         value=value,
+        run_auth=call.run_auth,
     )
 
 
@@ -108,6 +120,8 @@ def _shown(rng: Random, op: str, shown: Container) -> Shown | None:
         "auth_uuid": shown.auth,
         "lock_count": shown.lock_count,
     }
+    if shown.run_auth is not None:
+        fields["run_auth"] = shown.run_auth
     if rng.random() < 0.6:
         fields.pop("lock_count")
     if rng.random() < 0.4:
@@ -155,7 +169,9 @@ def _twisted(rng: Random, operations: list[Operation]) -> list[Operation]:
     """The same with one answer changed."""
     place = rng.randrange(len(operations))
     one = operations[place]
-    if one.type == "fail":
+    if one.run_auth is not None and rng.random() < 0.5:
+        changed = structs.replace(one, run_auth=rng.choice([None, "auth1", "auth2", "auth3"]))
+    elif one.type == "fail":
         changed = structs.replace(one, outcome="refused" if one.outcome == "forbidden" else "forbidden")
     elif one.value is not None:
         name, values = rng.choice(

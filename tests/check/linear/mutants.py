@@ -158,6 +158,8 @@ UNSOUND = (
     ),
     Mutant("spec", "an answer shows the state as it is", "request.state in (ANY, shown.state)", "True"),
     Mutant("spec", "an answer shows the holder as it is", "return caller == shown or", "return True or"),
+    Mutant("spec", "a run_auth works for its own lock", "and own.run_auth == request.run_auth else", "else"),
+    Mutant("spec", "only a lock is answered its run_auth", "request.shown_run_auth == handed else", "True else"),
     Mutant("spec", "an answer shows the count as it is", "and request.lock_count in (ANY, shown.lock_count)", ""),
     Mutant(
         "spec",
