@@ -12,6 +12,7 @@ take effect then: each is a violation that a handful of operations prove, in a h
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import attrgetter
 from typing import NamedTuple
 
 from harness.check.linear.container import ContainerHistory
@@ -57,11 +58,8 @@ def clash(history: ContainerHistory, codes: Sequence[int]) -> list[int] | None:
     if any(codes[event[2]] & OTHER for some in (events, history.unknown) for event in some):
         return None
     zones = _zones(events, codes)
-    cores = sorted(
-        _Core(zone.first[0], zone.last[1], section, zone)
-        for section, zone in zones.items()
-        if zone.first[0] < zone.last[1]
-    )
+    spans = [_Core(zone.first[0], zone.last[1], section, zone) for section, zone in zones.items()]
+    cores = sorted((core for core in spans if core.begin < core.end), key=attrgetter("begin", "end"))
     for one, other in pairwise(cores):
         if other.begin < one.end:
             return _numbers(one.zone.first, one.zone.last, other.zone.first, other.zone.last)

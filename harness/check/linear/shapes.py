@@ -21,9 +21,7 @@ class Shapes:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
-        self.changes: list[
-            bool
-        ] = []  # by number; also what asked in vain for a change that the fast check cannot judge
+        self.changes: list[bool] = []  # by number; of an update also when it was refused
         self._numbers: dict[Request, int] = {}
 
     def number(self, request: Request) -> int:

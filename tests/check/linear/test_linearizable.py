@@ -49,6 +49,11 @@ def test_two_locks_at_once_cannot_both_be_granted() -> None:
     assert example.stuck in example.operations
 
 
+def test_two_locks_of_which_one_was_shown_exactly_as_long_as_the_other_cannot_be() -> None:
+    shown = [op(name, *span, value=locked(auth)) for auth in "ab" for name, span in (("lock", (2, 3)), ("get", (8, 9)))]
+    assert verdict(*shown) == "violated"
+
+
 def _example(result: LinearResult) -> Counterexample:
     (example,) = [one.counterexample for one in result.containers if one.counterexample is not None]
     return example
