@@ -4,8 +4,8 @@
     .venv/bin/python bench/load.py --operations 5000 --only turns_away --stores sqlite
 
 A hundred clients of one shared token, ten to a container, lock, unlock (their own locks and others'), read auths, look,
-list, update states and priorities, use container auths; a few answers are lost. The whole check then judges the
-history. Everything runs on this machine. Exit code 1 where anybody is accused, or nothing could be said.
+update states and priorities, use container auths; a few answers are lost. One more lists. The whole check then judges
+the history. Everything runs on this machine. Exit code 1 where anybody is accused, or nothing could be said.
 """
 
 import argparse
@@ -25,16 +25,19 @@ from harness.drive.population import Faults, Population
 from harness.drive.population.client import Client, Site
 from harness.drive.population.messages import Assignment
 from harness.drive.provision import ATTRIBUTES
+from harness.drive.record import operation_of
 from harness.drive.served import ReferenceTarget, reference_catalogue
 from harness.drive.target import OpenTarget, connected
 from harness.drive.transport import Transport
 from harness.history import Header, History, Operation
+from harness.wire import Call
 
 STORES = {"sqlite": ["--workers", "2"], "postgres": ["--database", "embedded-postgres", "--workers", "2"]}
 CLIENTS = 100
 TOGETHER = 10  # clients on a container
 TURNS = 150  # calls on a container before the next one takes its place
 LOST = 0.02
+LOOK_EVERY_S = 0.1
 TIMEOUT_S = 60.0
 
 
@@ -77,10 +80,8 @@ class Hand:
             if drawn < 0.55:
                 if (await call("lock", uuid)).outcome == "granted":
                     self.uuid, self.secret = uuid, None
-            elif drawn < 0.9:
+            elif drawn < 0.93:
                 await call(self.chance.choice(("get", "get", "auth", "unlock")), uuid)
-            elif drawn < 0.95:
-                await call("list", sent={"state": self.chance.choice(("Queued", "Locked"))})
             else:
                 await call("update", uuid, {"priority": self.chance.choice((0, 1, 2, 3))})
         elif self.secret is None and drawn < 0.5:
@@ -124,7 +125,16 @@ async def load(target: OpenTarget, operations: int, seed: int) -> list[Operation
             while len(site.finished) < operations:
                 await hand.turn()
 
-        await asyncio.gather(*(work(number) for number in range(CLIENTS)))
+        async def look() -> None:
+            chance = random.Random(seed)
+            while len(site.finished) < operations:
+                asked = {"state": chance.choice(("Queued", "Locked")), "uuid": [place.uuid for place in places]}
+                call = Call(op="list", token=secrets["shared"], sent=asked)
+                exchange = await target.line.call(0, call, site.names)  # to its last page
+                site.finished.append(operation_of(call, exchange, "lister#1", site.hashed, site.own, token="shared"))
+                await asyncio.sleep(LOOK_EVERY_S)
+
+        await asyncio.gather(look(), *(work(number) for number in range(CLIENTS)))
         return site.finished
 
 

@@ -13,11 +13,10 @@ at each turn and takes back only some of them. The general search then decides.
 """
 
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from harness.check.linear.container import ContainerHistory
 from harness.check.linear.section import (
@@ -35,14 +34,13 @@ from harness.check.linear.section import (
     outline,
 )
 from harness.check.linear.timed import NEVER
+from harness.check.linear.trail import Trail
 from harness.check.linear.waiting import Waiting
 from harness.contract import covers
 from harness.model import Rules
 
 _MEMBERS = [tuple(bit for bit in range(MOST_STATES) if states >> bit & 1) for states in range(STATES + 1)]
 """The numbers of the states in a code without flags."""
-
-MOST_TAKEN_BACK = 64  # choices that can be taken back at one time
 
 
 class Trial(NamedTuple):
@@ -89,11 +87,6 @@ class _Dead(Exception):
     """No way on from here."""
 
 
-_Choice = tuple[Event, int, int, int, tuple[int, ...]]
-"""A turn at which more than one lock could have been next: its event, how many of the candidates were tried, how long
-the trail was, then lock count and `last` as they were. The state was Queued."""
-
-
 class _Pass:
     """The state of the container, and what is left to take effect."""
 
@@ -109,9 +102,8 @@ class _Pass:
         self.ends: list[int] = []
         self.bits: list[int] = []
         self.waiting = Waiting(outline, codes)
-        self._trail: list[tuple[str, Any]] = []
-        self._choices: deque[_Choice] = deque(maxlen=MOST_TAKEN_BACK)
-        self._resume = 0
+        self.trail = Trail(self.waiting)
+        self._resume = 0  # how many candidates of the turn that was gone back to have been tried
 
     def run(self, effort: int) -> Trial:  # noqa: C901 (inlined: this loop runs for every operation)
         """Go through the events; the loop holds what the common event needs, `_settle` does the rest."""
@@ -283,23 +275,19 @@ class _Pass:
         taken, self._resume = self._resume, 0
         first = self.waiting.first_ripe(now) if taken == 0 else None
         if first is not None and first.locked and first.bit & states and first.wanted is None:
-            self._remember(event, 1)
+            self.trail.remember(event, 1, self.count, self.last)
             self._begin(first, now)
             return
         candidates = self._candidates(now, states, by)
         if taken >= len(candidates):
             raise _Dead
         if taken + 1 < len(candidates):
-            self._remember(event, taken + 1)
+            self.trail.remember(event, taken + 1, self.count, self.last)
         chosen = candidates[taken]
         if isinstance(chosen, Unknowns):
             self._begin_unknown(chosen, now)
         else:
             self._begin(chosen, now)
-
-    def _remember(self, event: Event, taken: int) -> None:
-        """Make this a turn that can be gone back to, with the next candidate."""
-        self._choices.append((event, taken, len(self._trail), self.count, tuple(self.last)))
 
     def _candidates(self, now: int, states: int, by: int) -> list[Section | Unknowns]:
         """What could begin now, most promising first: the lock that must return first, unless it stands in the way."""
@@ -330,7 +318,7 @@ class _Pass:
         if not section.locked:
             self._begin_with_some_lock(section, now)
             return
-        self._trail.append(("begin", section))
+        self.trail.steps.append(("begin", section))
         self._enter(section, section.bit, now)
 
     def _begin_with_some_lock(self, section: Section, now: int) -> None:
@@ -338,8 +326,8 @@ class _Pass:
         lock = self.waiting.first_nameless(now)
         if lock is not None and lock.wanted in (None, self.count + 1):
             lock.begun = True
-            self._trail.append(("begin", lock))
-            self._trail.append(("begin", section))
+            self.trail.steps.append(("begin", lock))
+            self.trail.steps.append(("begin", section))
             self._enter(section, lock.bit, now)
             return
         for unknowns in self.outline.unknown_locks:
@@ -351,18 +339,18 @@ class _Pass:
     def _begin_unknown(self, unknowns: Unknowns, now: int, section: Section | None = None) -> None:
         """Let a lock of unknown outcome take effect, with the auth of `section` where one is given."""
         unknowns.used += 1
-        self._trail.append(("unknown", unknowns))
+        self.trail.steps.append(("unknown", unknowns))
         if section is None:
             section = Section(None, now)
             section.bit = unknowns.states
             self._enter(section, unknowns.states, now)
         else:
-            self._trail.append(("begin", section))
+            self.trail.steps.append(("begin", section))
             self._enter(section, unknowns.states, now)
 
     def _bind(self, section: Section) -> None:
         """The current section, whose auth is not known, is the one that shows this auth."""
-        self._trail.append(("begin", section))
+        self.trail.steps.append(("begin", section))
         section.begun = True
         section.bit = self.state
         section.count = self.count
@@ -387,7 +375,7 @@ class _Pass:
         for unknowns in self.outline.unknown_unlocks:
             if unknowns.states & self.state and unknowns.ready(now):
                 unknowns.used += 1
-                self._trail.append(("unknown", unknowns))
+                self.trail.steps.append(("unknown", unknowns))
                 self._leave(now)
                 return
         raise _Dead
@@ -395,15 +383,15 @@ class _Pass:
     def _end(self, now: int, number: int) -> None:
         self._leave(now)
         self.waiting.used.add(number)
-        if self._choices:
-            self._trail.append(("unlock", number))
+        if self.trail.choices:
+            self.trail.steps.append(("unlock", number))
 
     def _leave(self, now: int) -> None:
         section = self.section
         if section.c1 > now:  # what shows its auth has yet to be invoked
             raise _Dead
-        if self._choices:
-            self._trail.append(("end", section))
+        if self.trail.choices:
+            self.trail.steps.append(("end", section))
         section.end = now
         self.last[self.state.bit_length() - 1] = now
         self.state = QUEUED
@@ -411,23 +399,10 @@ class _Pass:
 
     def _take_back(self) -> Event | None:
         """Go back to the newest choice and take its next candidate when its event is met again; None: none is left."""
-        if not self._choices:
+        choice = self.trail.take_back()
+        if choice is None:
             return None
-        event, self._resume, length, self.count, last = self._choices.pop()
-        while len(self._trail) > length:
-            self._undo(*self._trail.pop())
-        self.state = QUEUED
-        self.last[:] = last
+        self.state, self._resume, self.count = QUEUED, choice.taken, choice.locks
+        self.last[:] = choice.last
         del self.begins[self.count :], self.bits[self.count :], self.ends[self.count :]
-        return event
-
-    def _undo(self, kind: str, what: Any) -> None:
-        if kind == "begin":
-            what.begun = False
-            self.waiting.put_back(what)
-        elif kind == "unknown":
-            what.used -= 1
-        elif kind == "end":
-            what.end = -1
-        else:
-            self.waiting.put_back_unlock(what)
+        return choice.event

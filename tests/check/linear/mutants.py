@@ -75,8 +75,9 @@ UNSOUND = (
         "sweep",
         "what a lock of unknown outcome began is no lock of its own when that is taken back",
         "section.bit = unknowns.states\n",
-        'section.bit = unknowns.states\n            self._trail.append(("begin", section))\n',
+        'section.bit = unknowns.states\n            self.trail.steps.append(("begin", section))\n',
     ),
+    Mutant("trail", "an unlock that is taken back can take effect", "self._waiting.put_back_unlock(what)", "pass"),
     Mutant(
         "sweep",
         "a lock that shows no auth shows the count it makes",
@@ -203,7 +204,7 @@ LOST = (
     Mutant(
         "sweep", "a read settles which lock it is", "if not section.locked and self.section.auth is None:", "if False:"
     ),
-    Mutant("sweep", "choices are taken back", "if not self._choices:", "if True:"),
+    Mutant("trail", "choices are taken back", "if not self.choices:", "if True:"),
     Mutant("sweep", "a lock of unknown outcome may be next", "return [*good, *unknown, *bad]", "return [*good, *bad]"),
 )
 """Without these the fast check stays right but no longer finds the orders of large histories."""

@@ -86,7 +86,7 @@ def parts_of(mutant: mutants.Mutant) -> dict[str, Any]:
     module = mutants.load(mutant)
     if mutant.module == "spec":
         return {"spec": module, "search": search}
-    if mutant.module not in {"section", "waiting"}:
+    if mutant.module not in {"section", "waiting", "trail"}:
         return {mutant.module: module}
     user = mutants.load(mutants.Mutant("sweep", mutant.clause))
     for name in vars(module).keys() & vars(user).keys():
