@@ -113,9 +113,8 @@ class Bench:
         """This worker's part of the requests a second: all together never send more."""
         wanted, workers = self._option("max-rps"), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
         if wanted is not None and wanted < workers:
-            raise click.UsageError(
-                f"--lockrace-max-rps {wanted} is too little for {workers} workers: each has one at least"
-            )
+            plural = "s" if workers > 1 else ""
+            raise click.UsageError(f"--lockrace-max-rps {wanted} is too little for {workers} worker{plural}, one each")
         return None if wanted is None else wanted // workers
 
     def _tell(self, one: ScenarioResult, opened: OpenTarget, lost: str | None) -> None:

@@ -35,7 +35,7 @@ def results_of(folder: Path, out: str) -> dict[str, Any]:
 def test_results_and_histories_are_those_of_one_at_a_time(lockrace: Lockrace, tmp_path: Path) -> None:
     told = {}
     for jobs in ("1", "3"):
-        what = ("run", "--select", SOME, "--runs", "10", "--seed", "7", "--jobs", jobs, "--out", jobs)
+        what = ("run", "--select", SOME, "--runs", "4", "--seed", "7", "--jobs", jobs, "--out", jobs)
         done = lockrace(*what, "--release", "burst")
         assert done.returncode == 0, done.stdout + done.stderr
         content = results_of(tmp_path, jobs)
