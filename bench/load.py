@@ -1,6 +1,6 @@
 """Nobody is accused under load: calls at random against the faithful server and every variant, on both stores.
 
-    .venv/bin/python bench/load.py                                about an hour
+    .venv/bin/python bench/load.py                                half an hour
     .venv/bin/python bench/load.py --operations 5000 --only turns_away --stores sqlite
 
 A hundred clients of one shared token, ten to a container, lock, unlock (their own locks and others'), read auths, look,
@@ -59,7 +59,7 @@ class Place:
             self.site.own.add(self.uuid)
 
 
-class Hand:
+class Caller:
     """One client: what it holds, and what it does next."""
 
     def __init__(self, site: Site, number: int, place: Place, chance: random.Random) -> None:
@@ -121,9 +121,9 @@ async def load(target: OpenTarget, operations: int, seed: int) -> list[Operation
             await place.fresh()
 
         async def work(number: int) -> None:
-            hand = Hand(site, number, places[number % len(places)], random.Random(f"{seed}/{number}"))
+            caller = Caller(site, number, places[number % len(places)], random.Random(f"{seed}/{number}"))
             while len(site.finished) < operations:
-                await hand.turn()
+                await caller.turn()
 
         async def look() -> None:
             chance = random.Random(seed)

@@ -164,4 +164,4 @@ def _add_listing(operation: Operation, number: int, histories: dict[object, Cont
     end = operation.return_ns
     for uuid, read in reads_of_listing(operation):
         if end is not None and uuid in histories:
-            histories[uuid].look((end, operation.invoke_ns, shapes.number(read), None, None, number))
+            histories[uuid].add_look((end, operation.invoke_ns, shapes.number(read), None, None, number))

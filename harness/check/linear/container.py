@@ -26,7 +26,7 @@ class ContainerHistory:
         self.latest = -1  # return so far
         self.is_in_order = True
 
-    def look(self, event: Event) -> None:
+    def add_look(self, event: Event) -> None:
         """Add an answered event that shows no auth and changes nothing; `collect` does the like for all others."""
         self.events.append(event)
         self.is_in_order = self.is_in_order and event[0] >= self.latest
