@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from harness.check.linear.container import ContainerHistory
 from harness.check.linear.request import Request, Translator, reads_of_listing
-from harness.check.linear.section import Section
+from harness.check.linear.section import Event, Section
 from harness.check.linear.shapes import Shapes
 from harness.check.linear.timed import NEVER
 from harness.history import Header, Operation
@@ -34,7 +34,14 @@ def collect(  # noqa: C901, PLR0912, PLR0915 (inlined: this loop runs for every 
     histories: dict[object, ContainerHistory] = {}
     changes = shapes.changes
     counts = header.level != "must"
+    latest = -1  # return so far
+    is_in_order = True
     for number, operation in enumerate(operations):
+        end = operation.return_ns
+        if end is not None:
+            if end < latest:
+                is_in_order = False
+            latest = end
         value = operation.value
         auth: Any = None
         count: Any = None
@@ -60,48 +67,49 @@ def collect(  # noqa: C901, PLR0912, PLR0915 (inlined: this loop runs for every 
             if counts and value.lock_count is not UNSET and operation.op != "auth":
                 key = (*key, "counted")
                 count = value.lock_count
-        shape = known.get(key)
-        if shape is None:
+        try:
+            shape = known[key]
+        except KeyError:
             shape = known[key] = _shape(operation, translator, shapes, header)
-        if shape == _ASK and header.level != "run_auth" and (asked := _asked_for(operation)) is not None:
-            key = (*key, asked)
-            shape = known.get(key)
-            if shape is None:
-                shape = known[key] = _shape_unless_cut(operation, translator, shapes)
         if shape < 0:
-            if shape == _NOTHING:
-                continue
-            if operation.op == "list":
+            if shape == _ASK and header.level != "run_auth" and (asked := _asked_for(operation)) is not None:
+                key = (*key, asked)
+                if key not in known:
+                    known[key] = _shape_unless_cut(operation, translator, shapes)
+                shape = known[key]
+            if shape == _ASK and operation.op == "list":
                 _add_listing(operation, number, histories, shapes)
                 continue
-            shape, auth, count = _numbered(translator.request(operation), shapes)
+            if shape == _ASK:
+                shape, auth, count = _numbered(translator.request(operation), shapes)
             if shape == _NOTHING:
                 continue
         try:
             history = histories[operation.uuid]
         except KeyError:
             history = _history_of(operation, histories)
-        invoke, end = operation.invoke_ns, operation.return_ns
+        invoke = operation.invoke_ns
         if end is None:
             history.unknown.append((NEVER, invoke, shape, None, None, number))
             continue
-        section = None
-        if auth is not None:
-            section = history.sections.get(auth)
-            if section is None:
+        if auth is None:
+            event: Event = (end, invoke, shape, None, count, number)
+        else:
+            try:
+                section = history.sections[auth]
+            except KeyError:
                 section = history.sections[auth] = Section(auth, end)
-            elif end < section.c0:
+            if end < section.c0:  # noqa: PLR1730 (a call of min or max costs more than all the rest here)
                 section.c0 = end
-            if invoke > section.c1:  # noqa: PLR1730 (a call of max costs more than all the rest here)
+            if invoke > section.c1:  # noqa: PLR1730
                 section.c1 = invoke
-        event = (end, invoke, shape, section, count, number)
+            event = (end, invoke, shape, section, count, number)
         history.events.append(event)
         if changes[shape]:
             history.changes.append(event)
-        if end < history.latest:
+    if not is_in_order:
+        for history in histories.values():
             history.is_in_order = False
-        else:
-            history.latest = end
     return list(histories.values()), shapes
 
 
@@ -164,4 +172,4 @@ def _add_listing(operation: Operation, number: int, histories: dict[object, Cont
     end = operation.return_ns
     for uuid, read in reads_of_listing(operation):
         if end is not None and uuid in histories:
-            histories[uuid].add_look((end, operation.invoke_ns, shapes.number(read), None, None, number))
+            histories[uuid].events.append((end, operation.invoke_ns, shapes.number(read), None, None, number))

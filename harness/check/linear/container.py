@@ -14,7 +14,7 @@ class ContainerHistory:
     `changes` are those of `events` that may have changed the container; `sections` go by the auth that was shown.
     """
 
-    __slots__ = ("changes", "events", "is_in_order", "latest", "name", "run", "sections", "unknown")
+    __slots__ = ("changes", "events", "is_in_order", "name", "run", "sections", "unknown")
 
     def __init__(self, run: int, name: str) -> None:
         self.run = run
@@ -23,14 +23,7 @@ class ContainerHistory:
         self.changes: list[Event] = []
         self.unknown: list[Event] = []  # what may have changed it, and of which nobody knows whether it did
         self.sections: dict[str, Section] = {}
-        self.latest = -1  # return so far
         self.is_in_order = True
-
-    def add_look(self, event: Event) -> None:
-        """Add an answered event that shows no auth and changes nothing; `collect` does the like for all others."""
-        self.events.append(event)
-        self.is_in_order = self.is_in_order and event[0] >= self.latest
-        self.latest = max(self.latest, event[0])
 
     def in_order(self) -> list[Event]:
         """The answered events in order of return."""
