@@ -20,8 +20,9 @@ format: .venv/.dev ## put the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: .venv/.dev ## what the documentation takes from the code: reference, invariants, picture
+docs: .venv/.dev ## what the documentation takes from the code: reference, invariants, the contract's table, picture
 	$(BIN)/python docs/make_reference.py > docs/reference.md
+	$(BIN)/python docs/make_contract.py
 	$(BIN)/python -m harness.check.invariants.document > docs/invariants.md
 	$(BIN)/python docs/pictures/make.py
 

@@ -17,6 +17,8 @@ An option goes before an environment variable, and that before `lockrace.toml` i
 `lockrace run --show-config` says which won.
 """
 
+_REQUIREMENTS = """The table of transitions, and what is sent and answered: [what a server must speak](contract.md)."""
+
 
 def reference() -> str:
     """The whole page."""
@@ -28,7 +30,7 @@ def reference() -> str:
             parts.append(_command(name, command, above))
     parts += ["## Exit codes", _table(("code", "meaning"), [(str(code), text) for code, text in EXIT_CODES.items()])]
     rows = [(one.id, one.level, one.text) for one in REQUIREMENTS.values()]
-    parts += ["## Requirements", _table(("ID", "level", "requirement"), rows)]
+    parts += ["## Requirements", _REQUIREMENTS, _table(("ID", "level", "requirement"), rows)]
     parts += ["## Known races", "The contract permits these; a server that shows them conforms."]
     parts.append(_table(("ID", "the race"), [(one.id, one.text) for one in KNOWN_RACES.values()]))
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"

@@ -10,6 +10,10 @@ from typing import NamedTuple
 
 import pytest
 
+from docs import make_contract
+from harness.contract import OUTCOMES
+from harness.wire import ARVADOS
+from harness.wire.arvados import READ_FIELDS
 from tests.limits import LIMIT_S
 
 ROOT = Path(__file__).parent.parent
@@ -268,6 +272,23 @@ def test_the_reference_is_up_to_date() -> None:
     assert made.stdout == (ROOT / "docs/reference.md").read_text("utf-8"), (
         "write it anew: python docs/make_reference.py > docs/reference.md"
     )
+
+
+def test_the_table_of_transitions_is_the_one_that_is_played() -> None:
+    assert make_contract.page() == make_contract.PAGE.read_text("utf-8"), "write it anew: python docs/make_contract.py"
+
+
+def test_the_contract_page_tells_every_request_and_outcome() -> None:
+    text = make_contract.PAGE.read_text("utf-8")
+    for op, call in ARVADOS.profile.calls.items():
+        path = call.path.removeprefix("/arvados/v1").replace("{uuid}", "UUID")
+        assert f"| {op} | `{call.method} {path}" in text
+    rows = dict(re.findall(r"^\| (\d{3}) \| (\w+) \|", text, re.MULTILINE))
+    single = [one for one in ARVADOS.profile.outcomes if len(one.statuses or ()) == 1 and not one.headers]
+    assert rows == {str(status): one.outcome for one in single for status in one.statuses or ()}
+    assert all(f"| {outcome} |" in text for outcome in OUTCOMES)
+    shown = text.partition("**The fields of a container**")[2].partition(".\n")[0]
+    assert all(f"`{field}`" in shown for field in READ_FIELDS)
 
 
 def test_the_readme_tells_the_exit_codes() -> None:
