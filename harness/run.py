@@ -316,6 +316,7 @@ def not_exercised(result: RunResult) -> list[str]:
     exercised: set[str] = set()
     for one in result.results:
         exercised |= {requirement for requirement, count in one.verdict.exercised.items() if count}
+        exercised |= {violation.requirement for violation in one.verdict.violations}
     level: Level = result.level
     return [one.id for one in REQUIREMENTS.values() if covers(level, one.level) and one.id not in exercised]
 

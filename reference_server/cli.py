@@ -25,7 +25,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; 0 for a clean end, 1 where the server could not start or go on, 2 for wrong usage."""
     arguments = parser().parse_args(argv)
     if arguments.list:
-        print(listing_as_json() if arguments.format == "json" else listing())
+        try:
+            print(listing_as_json() if arguments.format == "json" else listing(), flush=True)
+        except BrokenPipeError:  # `| head` has seen enough; nor shall Python's own flush at the end complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # a clean end also while it is still starting
     try:

@@ -18,7 +18,7 @@ from harness.check.linear.shapes import Shapes, codes_of
 from harness.check.linear.spec import Spec, starts_of
 from harness.check.linear.sweep import try_orders
 from harness.check.linear.timed import Timed
-from harness.check.minimise import SMALL_HISTORY, explain, smallest
+from harness.check.minimise import SMALL_HISTORY, explain, legal_so_far, smallest
 from harness.check.verdict import Counterexample, Linearizability
 from harness.history import Header, Operation
 from harness.model import Rules
@@ -106,7 +106,8 @@ class _Judge:
         found = search(self._spec, timed, starts_of(self._spec.rules, timed), self._bound)
         if found.verdict != "violated":
             return self._result(history, found.verdict)
-        stuck = len(timed) - 1 if found.stuck is None else found.stuck
+        so_far = legal_so_far(self._spec, timed)
+        stuck = so_far[1] if so_far else len(timed) - 1 if found.stuck is None else found.stuck
         return self._result(history, "violated", explain(self._spec, timed, stuck) or _whole(timed, found))
 
     def _result(

@@ -11,11 +11,12 @@ Because a window that violates proves that the whole history does, this is also 
 is proved in a short time.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Container, Sequence
 from typing import NamedTuple
 
-from harness.check.linear.search import Evidence, search
+from harness.check.linear.search import Evidence, Found, search
 from harness.check.linear.spec import Spec, starts_of
 from harness.check.linear.timed import NEVER, Timed
 from harness.check.verdict import Counterexample
@@ -170,14 +171,41 @@ def _with_evidence(part: _Part, marks: _Marks, timed: Sequence[Timed]) -> list[T
 
 
 def confirmed(spec: Spec, kept: Sequence[Timed]) -> Counterexample:
-    """The counterexample made of these operations, judged again by itself."""
+    """The counterexample made of these operations, in order of return, judged again by itself."""
     again = search(spec, kept, starts_of(spec.rules, kept))
     assert again.verdict != "linearizable", "a counterexample must violate by itself"  # unknown: too large to judge
-    return Counterexample(
-        operations=tuple(one.number for one in kept),
-        prefix=tuple(kept[position].number for position in again.order),
-        stuck=None if again.stuck is None else kept[again.stuck].number,
+    prefix, stuck = legal_so_far(spec, kept) or (
+        tuple(kept[position].number for position in again.order),
+        again.stuck,
     )
+    return Counterexample(tuple(one.number for one in kept), prefix, None if stuck is None else kept[stuck].number)
+
+
+def legal_so_far(spec: Spec, kept: Sequence[Timed]) -> tuple[tuple[int, ...], int] | None:
+    """Of operations that violate, in order of return: the numbers of a legal order of all that returned while there
+    still was one, and the position of the operation at whose return there was none.
+
+    A search may give up an order early, at an auth that it knows to come back, and blame what a reader finds right.
+    None where the bound does not suffice.
+    """
+
+    def until(size: int) -> tuple[list[Timed], Found]:
+        end = kept[size - 1].return_ if size else -1
+        rest = [
+            one if one.request.op == "create" else _optional(one, -1)
+            for one in kept[size:]
+            if one.invoke <= end and (one.changes or one.request.op == "create")
+        ]
+        part = [*kept[:size], *rest]
+        return part, search(spec, part, starts_of(spec.rules, part), WINDOW_BOUND)
+
+    size = bisect_left(range(len(kept)), True, key=lambda size: until(size)[1].verdict == "violated")
+    if size == 0:
+        return None
+    part, legal = until(size - 1)
+    if legal.verdict != "linearizable":
+        return None
+    return tuple(part[position].number for position in legal.order), size - 1
 
 
 def _can_stay(one: Timed) -> bool:

@@ -35,6 +35,11 @@ _COMMANDS = {
 """Every command with its one line of help, so that `lockrace --help` imports none of them."""
 
 
+def _command(name: str) -> click.Command:
+    command: click.Command = importlib.import_module(f"harness.cli.{name}_command").command
+    return command
+
+
 class _Commands(click.Group):
     """Imports the module of a command when it is called."""
 
@@ -46,8 +51,7 @@ class _Commands(click.Group):
             close = difflib.get_close_matches(cmd_name, _COMMANDS, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise click.UsageError(f"no command {cmd_name!r}{hint}")
-        command: click.Command = importlib.import_module(f"harness.cli.{cmd_name}_command").command
-        return command
+        return _command(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -56,7 +60,8 @@ class _Commands(click.Group):
         if name is not None and command is not None and CONFIG_FILE.exists():
             from harness.cli.config import defaults_for  # noqa: PLC0415
 
-            ctx.default_map = {name: defaults_for(command, CONFIG_FILE)}
+            every = {one: _command(one) for one in _COMMANDS}
+            ctx.default_map = {name: defaults_for(name, every, CONFIG_FILE)}
         return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's name)

@@ -1,6 +1,7 @@
 """Settings from `lockrace.toml` in the current folder: flags over environment over file; and which of them won."""
 
 import tomllib
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +20,44 @@ _SOURCES = {
 }
 
 
-def defaults_for(command: click.Command, path: Path) -> dict[str, Any]:
+def defaults_for(name: str, commands: Mapping[str, click.Command], path: Path) -> dict[str, Any]:
     """What the file says for one command, by parameter name: its own table over the keys at the top.
 
-    Raises click.UsageError for a file that cannot be read, an unknown key, and a token: those belong in a token file.
+    `commands` are all there are, since a key or a table of none of them is a slip of the pen. Raises click.UsageError
+    for that, for a file that cannot be read, and for a token: those belong in a token file.
     """
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise click.UsageError(f"{path}: {error}") from None
-    options = {opt.lstrip("-"): one for one in command.params if isinstance(one, click.Option) for opt in one.opts}
-    own = content.get(command.name or "", {})
-    if not isinstance(own, dict):
-        raise click.UsageError(f"{path}: {command.name} is a table: write [{command.name}]")
-    found: dict[str, Any] = {}
-    for name, value in own.items():
-        if name not in options:
-            raise click.UsageError(f"{path}: `lockrace {command.name}` has no option {name!r}{near(name, options)}")
-        found[name] = value
-    top = {name: value for name, value in content.items() if not isinstance(value, dict)}
-    found = {name: value for name, value in top.items() if name in options} | found
+    options = {one: _options(command) for one, command in commands.items()}
+    everywhere = {option for some in options.values() for option in some}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            _check_table(key, value, options, path)
+        elif key not in everywhere:
+            if key in commands:
+                raise click.UsageError(f"{path}: {key} is a table: write [{key}]")
+            raise click.UsageError(f"{path}: no command has an option {key!r}{near(key, everywhere)}")
+    own = options[name]
+    found = {key: value for key, value in content.items() if key in own and not isinstance(value, dict)}
+    found |= content.get(name, {})
     if secret := sorted(_SECRET & found.keys()):
         raise click.UsageError(f"{path}: {secret[0]} is a secret; name a file with `token-file` instead")
-    return {options[name].name or name: value for name, value in found.items()}
+    return {own[key].name or key: value for key, value in found.items()}
+
+
+def _options(command: click.Command) -> dict[str, click.Option]:
+    """The options of a command by the names that a file gives them: without dashes before."""
+    return {opt.lstrip("-"): one for one in command.params if isinstance(one, click.Option) for opt in one.opts}
+
+
+def _check_table(table: str, keys: Iterable[str], options: Mapping[str, Collection[str]], path: Path) -> None:
+    if table not in options:
+        raise click.UsageError(f"{path}: no command is called {table!r}{near(table, options)}")
+    for key in keys:
+        if key not in options[table]:
+            raise click.UsageError(f"{path}: `lockrace {table}` has no option {key!r}{near(key, options[table])}")
 
 
 def shown(context: click.Context) -> str:

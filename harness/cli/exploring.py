@@ -61,7 +61,8 @@ def _explore_programs(chosen: dict[str, Any]) -> int:
     order = tuple(Done(step.dispatcher, step.move.name) for step in found.steps)
     text = counterexample_text(order, found.broken, level)
     path = save(text, chosen["out"])
-    click.echo(f"{INVARIANTS[found.broken[0]]}\n\n{text}\nsaved as {path}; play it: lockrace run {path}")
+    at_level = "" if level == "must" else f" --level {level}"
+    click.echo(f"{INVARIANTS[found.broken[0]]}\n\n{text}\nsaved as {path}; play it: lockrace run {path}{at_level}")
     if level != "run_auth":
         click.echo("The contract itself permits this race (its known_race block says so), so it is no violation.")
         return 0

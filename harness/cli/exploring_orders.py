@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import click
 
 from harness.cli.exploring import dropped_rules, parse_calls, save
 from harness.cli.options import application_tokens, make_target, near
-from harness.cli.running import pace_of, seconds, target_choice
+from harness.cli.running import pace_of, seconds, settings_of, target_choice
 from harness.cli.wording import refuse_supply, wire_of
 from harness.contract import Level
 from harness.drive.crew import HarnessFault
@@ -28,7 +28,7 @@ from harness.explore.sessions import SessionSearch, search_sessions
 from harness.explore.shrink import REPLAYS, CannotShrinkError, Shrunk, shrink
 from harness.explore.unroll import CannotUnrollError, told_in_sessions
 from harness.model import Rules
-from harness.report.summary import counted
+from harness.report.summary import aim, counted, shell_line
 from harness.scenario import Scenario, ScenarioError, shipped
 from harness.scenario.loader import load, load_text
 
@@ -126,7 +126,7 @@ async def _explore_model(scenario: Scenario, chosen: dict[str, Any]) -> int:
         return CONFORMS if found.complete else INCONCLUSIVE
     target = open_model(rules)
     on_model = in_order(player(target, rules.level, rules.max_dispatch_attempts))
-    return _tell_violation(await shrink(scenario, found.order, found.broken, on_model, None), chosen["out"])
+    return _tell_violation(await shrink(scenario, found.order, found.broken, on_model, None), chosen)
 
 
 async def _explore_server(scenario: Scenario, chosen: dict[str, Any]) -> int:
@@ -149,7 +149,7 @@ async def _explore_server(scenario: Scenario, chosen: dict[str, Any]) -> int:
             return CONFORMS if found.complete else INCONCLUSIVE
         on_model = in_order(player(open_model(Rules(level, chosen["max_dispatch_attempts"])), level))
         shrunk = await shrink(scenario, found.order, found.broken, in_order(play), on_model)
-    return _tell_violation(shrunk, chosen["out"])
+    return _tell_violation(shrunk, chosen, aim(settings_of(chosen), target.name))
 
 
 def _tell_orders(scenario: Scenario, target: OpenTarget, found: OrderSearch) -> None:
@@ -206,11 +206,12 @@ def _explore_asgi(scenario: Scenario, spec: str, chosen: dict[str, Any]) -> int:
         click.echo("every run within the bound was made: none violates" if found.exhausted else "no run violates")
         return CONFORMS
     path, found = _smallest_race(scenario, found, make_run, chosen)
+    words = ["--level", chosen["level"], "--replay", found.replay]
+    command = shell_line(["lockrace", "explore", str(path), *aim(settings_of(chosen), f"asgi:{spec}"), *words])
     click.echo(
         f"violates {', '.join(sorted(found.broken))}, found by {found.strategy}, {found.deviations} choices away from "
         f"asyncio's own order, {found.replayed} of {REPLAYS} replays violate again:\n{found.message}\n\n"
-        f"{found.interleaving}\n\nthe same run again: "
-        f"lockrace explore {path} --target asgi:{spec} --level {chosen['level']} --replay {found.replay}"
+        f"{found.interleaving}\n\nthe same run again: {command}"
     )
     return VIOLATION
 
@@ -229,7 +230,7 @@ def _smallest_race(
     if not again.broken:
         return scenario.path, found
     path = save(shrunk.text, chosen["out"])
-    click.echo(f"\n{shrunk.text}\nsaved as {path}; play it: lockrace run {path}\n")
+    click.echo(f"\n{shrunk.text}\nsaved as {path}\n")
     return path, again
 
 
@@ -242,11 +243,14 @@ def _replay_asgi(run: AsgiRun, text: str) -> int:
     return VIOLATION if broken else CONFORMS
 
 
-def _tell_violation(shrunk: Shrunk, out: Path) -> int:
-    path = save(shrunk.text, out)
+def _tell_violation(shrunk: Shrunk, chosen: dict[str, Any], where: Sequence[str] = ()) -> int:
+    """`where` are the options that aim at the target which violated; the model is none that could be aimed at."""
+    path = save(shrunk.text, chosen["out"])
+    level = [] if chosen["level"] == "must" else ["--level", chosen["level"]]
+    command = shell_line(["lockrace", "run", str(path), *where, *level])
     click.echo(
         f"violates {', '.join(sorted(shrunk.broken))}; smallest of {shrunk.tried} tried, violated again in "
-        f"{shrunk.replayed} of {REPLAYS} replays\n\n{shrunk.text}\nsaved as {path}; play it: lockrace run {path}"
+        f"{shrunk.replayed} of {REPLAYS} replays\n\n{shrunk.text}\nsaved as {path}; play it: {command}"
     )
     return VIOLATION
 

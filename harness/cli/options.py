@@ -163,6 +163,8 @@ def make_target(choice: TargetChoice) -> "Target":
 
     look_again_s = LOOK_AGAIN_S if choice.max_rps is None else max(LOOK_AGAIN_S, 1 / choice.max_rps)
     if choice.start is not None:
+        if "{port}" not in choice.start:
+            raise click.UsageError("--start has no {port} in it: the server could not know where to listen")
         started = CommandTarget(choice.start, _tokens(choice), choice.ready, choice.out / "server.log", look_again_s)
         return replace(started, wire=wire_of(choice.profile), supply=supply_of(choice.provision))
     if choice.target.startswith(("http://", "https://")):

@@ -28,10 +28,14 @@ def recheck(paths: Sequence[Path], known: Known) -> int:
     return exit_code(result)
 
 
-def judge_files(paths: Sequence[Path], known: Known) -> RunResult:
-    """One result of all files, as the runs that recorded them had; click.UsageError for one that cannot be read."""
+def judge_files(paths: Sequence[Path], known: Known, *, one_target: bool = False) -> RunResult:
+    """One result of all files, as the runs that recorded them had; click.UsageError for one that cannot be read.
+
+    With `one_target` also for histories of different targets, which no report could be about.
+    """
     began = time.monotonic()
     result = RunResult(target="recorded", level="must", seed=0, started="")
+    targets: dict[str, None] = {}
     for path in paths:
         one_began = time.monotonic()
         try:
@@ -40,10 +44,13 @@ def judge_files(paths: Sequence[Path], known: Known) -> RunResult:
             raise click.UsageError(str(error)) from None
         verdict = check(history) if history.header.scenario != POPULATION else judge_population(history)[0]
         result.level = history.header.level
-        result.target = history.header.target or "recorded"
+        targets[history.header.target or "recorded"] = None
         one = judged(scenario_of(history, path), history, verdict, path, known=known)
         one.seconds = time.monotonic() - one_began
         result.results.append(one)
+    result.target = ", ".join(targets)
+    if one_target and len(targets) > 1:
+        raise click.UsageError(f"these are histories of several targets ({result.target}); give those of one")
     result.seconds = time.monotonic() - began
     result.not_exercised = not_exercised(result)
     return result

@@ -31,7 +31,7 @@ def report(files: Sequence[Path], form: str, out: Path | None, names: Sequence[s
     if all(recorded):
         if names:
             raise click.UsageError("--name names the servers of a matrix; these files are histories")
-        run = judge_files(files, known)
+        run = judge_files(files, known, one_target=True)
         _put(_history_text(form, run), out, "report.html" if form == "html" else None)
         return exit_code(run)
     return _report_matrix(files, form, out, names)

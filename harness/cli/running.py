@@ -20,7 +20,7 @@ from harness.drive.pace import Pace
 from harness.plan import Plan, make_plan
 from harness.report.baseline import BaselineFile, read_baseline
 from harness.report.decision import exit_code
-from harness.report.files import KINDS, OutInUse, claim, write_reports
+from harness.report.files import KINDS, OutInUse, claim, drop_reports, write_reports
 from harness.report.progress import Detail, Progress
 from harness.report.result import RunResult, ScenarioResult
 from harness.report.terminal import failure_report, look_for, summary, write
@@ -80,11 +80,13 @@ def run_scenarios(chosen: dict[str, Any], begun: float) -> int:
     except ScenarioError as error:
         click.echo(str(error), err=True)
         return 2
-    return report_on(plans, chosen, seed, begun)
+    return report_on(plans, chosen, seed, begun, fresh=True)
 
 
-def report_on(plans: Sequence[Plan], chosen: dict[str, Any], seed: int, begun: float | None = None) -> int:
-    """Drive plans with the chosen options and report on standard output; the exit code."""
+def report_on(
+    plans: Sequence[Plan], chosen: dict[str, Any], seed: int, begun: float | None = None, *, fresh: bool = False
+) -> int:
+    """Drive plans with the chosen options and report on standard output; the exit code. `fresh` drops old reports."""
     target = make_target(target_choice(chosen))
     options = RunOptions(
         level=chosen["level"],
@@ -107,6 +109,8 @@ def report_on(plans: Sequence[Plan], chosen: dict[str, Any], seed: int, begun: f
     screen = Screen("quiet" if chosen.get("quiet") else "verbose" if chosen.get("verbose") else "normal")
     try:
         with claim(options.out):
+            if fresh:
+                drop_reports(options.out)
             try:
                 result = asyncio.run(interruptible(run(plans, target, options, screen)))
             finally:

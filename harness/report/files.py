@@ -56,6 +56,12 @@ def claim(out: Path) -> IO[str]:
     return held
 
 
+def drop_reports(out: Path) -> None:
+    """Remove the reports of an earlier run: nobody shall take them for those of the next one."""
+    for name in NAMES.values():
+        (out / name).unlink(missing_ok=True)
+
+
 def write_reports(run: RunResult, out: Path, kinds: Collection[Kind] = ("html", "json")) -> dict[Kind, Path]:
     """Write reports of a run into `out`; their paths. Raises OSError where that cannot be done."""
     paths = {kind: out / NAMES[kind] for kind in kinds}

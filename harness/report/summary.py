@@ -2,9 +2,10 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.check.verdict import Violation
 from harness.contract import REQUIREMENTS, covers
@@ -164,13 +165,18 @@ def replay_command(run: RunResult, result: ScenarioResult, violation: Violation 
     text = result.replays.get(violation.run, result.replay) if violation is not None else result.replay
     if text.startswith("lockrace "):  # a population: the whole command
         return harmless(text)
-    words = ["lockrace", "replay", text, *_aim(run)]
+    words = ["lockrace", "replay", text, *aim(run.settings, run.target)]
     if not result.scenario.path.resolve().is_relative_to(shipped()):
         words += ["--scenarios", relative(result.scenario.path)]
     if run.level != "must":
         words += ["--level", run.level]
     if run.settings.get("run_auth"):
         words.append("--run-auth")
+    return shell_line(words)
+
+
+def shell_line(words: Iterable[str]) -> str:
+    """A command ready for a shell, and harmless to a terminal."""
     return " ".join(shlex.quote(harmless(word)) for word in words)
 
 
@@ -178,10 +184,9 @@ OTHER_WORDS = {"--profile": "profile_file", "--provision": "provision"}
 """Options that say how a target looks and gives containers, and the settings that keep them."""
 
 
-def _aim(run: RunResult) -> list[str]:
+def aim(settings: Mapping[str, Any], target: str) -> list[str]:
     """The options that aim at the same target again; no secret is among them."""
-    settings = run.settings
-    words = ["--start", str(settings["start"])] if settings.get("start") else ["--target", run.target]
+    words = ["--start", str(settings["start"])] if settings.get("start") else ["--target", target]
     if settings.get("start") and settings.get("ready", "/") != "/":
         words += ["--ready", str(settings["ready"])]
     if settings.get("token_file"):
@@ -223,7 +228,9 @@ def next_commands(run: RunResult) -> list[str]:
         return ["lockrace explain inconclusive", f"lockrace recheck {shlex.quote(str(unsure.history_path))}"]
     races = known_races(run.results)
     commands = [f"lockrace explain {next(iter(races))}"] if races else []
-    return [*commands, "lockrace run --target http://your-server:port --token-file FILE"]
+    if run.target == "reference":
+        commands.append("lockrace run --target http://your-server:port --token-file FILE")
+    return commands
 
 
 def left_out(run: RunResult) -> list[str]:

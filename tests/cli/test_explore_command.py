@@ -1,6 +1,7 @@
 """`lockrace explore` as a user meets it."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -172,10 +173,9 @@ def test_counterexamples_are_fair(tmp_path: Path) -> None:
     assert "orders saved by independence" in output
     assert "violated again in 3 of 3 replays" in output
     found = tmp_path / "explored"
-    assert (
-        code(run(tmp_path / "m", str(found / "found_revoked_auth_dead.race.yaml"), "--target", "reference:keep_auth"))
-        == 1
-    )
+    words = shlex.split(output.split("play it: lockrace run ")[1])
+    assert words == [str(found / "found_revoked_auth_dead.race.yaml"), "--target", "reference:keep_auth"]
+    assert code(run(tmp_path / "m", *words)) == 1
     returned(tmp_path)
     faithful = run(tmp_path / "f", str(found))
     assert code(faithful) == 0

@@ -1,6 +1,8 @@
 """`lockrace report`, `diff` and `baseline`: from files of a run to what a reader or a gate wants."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from harness.cli.report_command import command as report
 from harness.history import Header, HistoryWriter, Operation
 from harness.report.baseline import read_baseline
 from harness.report.files import write_reports
+from harness.run import not_exercised
 from tests.report.builders import result, run_of, two_lock, violated
 
 
@@ -40,8 +43,8 @@ def said(done: Result) -> str:
     return done.output + message
 
 
-def history(path: Path, operations: list[Operation]) -> Path:
-    with HistoryWriter(path, Header(scenario="two_lockers", target="http://bad")) as writer:
+def history(path: Path, operations: Sequence[Operation], target: str = "http://bad") -> Path:
+    with HistoryWriter(path, Header(scenario="two_lockers", target=target)) as writer:
         for operation in operations:
             writer.add(operation)
     return path
@@ -73,6 +76,22 @@ def test_a_history_becomes_any_other_report(here: Path, form: str, part: str) ->
     assert part in done.output
     done, _ = call(report, "h.jsonl", "--format", form, "--out", "there/report")
     assert part in (here / "there" / "report").read_text()
+
+
+def test_histories_of_two_targets_are_in_no_report_together(here: Path) -> None:
+    history(here / "old.jsonl", two_lock(granted_twice=True).operations)
+    history(here / "new.jsonl", two_lock(granted_twice=False).operations[:3], target="http://good")
+    done, code = call(report, "old.jsonl", "new.jsonl")
+    assert code == 2
+    assert "several targets (http://bad, http://good)" in said(done)
+    assert not (here / "report.html").exists()
+
+
+def test_what_was_violated_was_judged() -> None:
+    one = violated()
+    run = run_of(replace(one, verdict=replace(one.verdict, exercised={})), result(exercised={"LOCK-1": 2}))
+    assert not {"LOCK-1", "LOCK-3"} & set(not_exercised(run))
+    assert "UNLOCK-1" in not_exercised(run)
 
 
 def test_a_history_that_conforms_exits_0(here: Path) -> None:

@@ -69,7 +69,10 @@ def test_a_scenario_that_needs_a_token_which_was_not_given_is_left_out_and_said_
     assert "foreign_unlock: it needs the stranger token" in done.stdout
 
 
-def test_a_closed_port_is_exit_4_and_one_clear_line(lockrace: Lockrace) -> None:
+def test_a_closed_port_is_exit_4_and_one_clear_line(lockrace: Lockrace, tmp_path: Path) -> None:
+    old = tmp_path / "lockrace-out" / "report.html"
+    old.parent.mkdir()
+    old.write_text("another server's")
     done = lockrace("run", "--target", "http://127.0.0.1:9", LOCKRACE_TOKEN=SHARED)
     assert done.returncode == 4
     told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
@@ -79,6 +82,7 @@ def test_a_closed_port_is_exit_4_and_one_clear_line(lockrace: Lockrace) -> None:
             "is the server running, and is that its port?"
         )
     ]
+    assert not old.exists(), "the report of an earlier run was left for the reader of this one"
 
 
 def test_a_bad_token_is_exit_4_and_says_which(lockrace: Lockrace, served: Served) -> None:
@@ -159,7 +163,9 @@ def test_every_history_names_two_processes_where_requests_go_out_together(lockra
 def test_settings_come_from_option_environment_and_file_and_it_is_said_which_won(
     lockrace: Lockrace, tmp_path: Path
 ) -> None:
-    (tmp_path / "lockrace.toml").write_text('level = "arvados"\n[run]\nbudget = "9s"\ntimeout = 7.0\n')
+    (tmp_path / "lockrace.toml").write_text(
+        'level = "arvados"\nstrategy = "pct"\nbudget = "1s"\n[run]\nbudget = "9s"\ntimeout = 7.0\n'
+    )
     done = lockrace("run", "--show-config", "--timeout", "3", LOCKRACE_TARGET="reference:keep_auth")
     shown = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()}
     assert shown["--level"] == ["arvados", "lockrace.toml"]
@@ -174,7 +180,12 @@ def test_settings_come_from_option_environment_and_file_and_it_is_said_which_won
     [
         ("[run]\nbudgt = 1\n", "did you mean budget?"),
         ("run = 3\n", "write [run]"),
+        ("levl = 'arvados'\n", "no command has an option 'levl'; did you mean level?"),
+        ("paths = ['races']\n", "no command has an option 'paths'"),
+        ("[rn]\nbudget = '1s'\n", "no command is called 'rn'; did you mean run?"),
+        ("[explore]\nbudgt = '1s'\n", "`lockrace explore` has no option 'budgt'"),
         ("token = 'x'\n", "is a secret"),
+        ("[run]\ntoken = 'x'\n", "is a secret"),
         ("= 3", "lockrace.toml: "),
     ],
 )
@@ -255,6 +266,12 @@ def test_a_server_that_does_not_start_is_exit_4_with_the_end_of_its_log(
     done = lockrace("run", "--select", "stolen_lock", "--start", command, "--token-file", str(served.token_file))
     assert done.returncode == 4
     assert "--start: the server ended with exit code" in done.stderr
+
+
+def test_a_server_that_cannot_know_its_port_is_not_started(lockrace: Lockrace, served: Served) -> None:
+    done = lockrace("run", "--start", "./server", "--token-file", str(served.token_file))
+    assert done.returncode == 2
+    assert "--start has no {port} in it" in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["order", "every", "cases", "race", "fault"])

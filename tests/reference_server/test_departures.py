@@ -6,6 +6,7 @@ run on the faithful server and on each departure, and what comes out must differ
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -274,6 +275,15 @@ def test_the_list_says_of_each_what_a_reader_and_a_program_need():
     for entry in catalogue["variants"]:
         assert entry["leaves_open"]
         assert entry["summary"] in text
+
+
+def test_a_reader_who_has_seen_enough_of_the_list_is_no_fault():
+    gone, unread = os.pipe()
+    os.close(gone)
+    with os.fdopen(unread, "wb") as closed:
+        command = [sys.executable, "-m", "reference_server", "--list"]
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, check=False, timeout=LIMIT_S)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.001])

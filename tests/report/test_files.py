@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness.report.files import KINDS, NAMES, write_file, write_reports
+from harness.report.files import KINDS, NAMES, drop_reports, write_file, write_reports
 from tests.report.builders import run_of, table, violated
 
 
@@ -15,6 +15,13 @@ def test_each_kind_is_written_under_its_name(tmp_path):
     assert paths["html"].read_text().startswith("<!doctype html>")
     assert paths["junit"].read_text().startswith("<?xml")
     assert paths["markdown"].read_text().startswith("## ")
+
+
+def test_reports_of_an_earlier_run_are_dropped_and_nothing_else(tmp_path):
+    write_reports(run_of(violated()), tmp_path, KINDS)
+    (tmp_path / "notes.txt").write_text("mine")
+    drop_reports(tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_a_file_is_replaced_whole_or_left(tmp_path):

@@ -299,3 +299,8 @@ def test_a_replay_names_what_it_needs(monkeypatch, tmp_path):
     )
     monkeypatch.chdir(ROOT)  # there the scenario is a shipped one
     assert "--scenarios" not in replay_command(run, run.results[0])
+
+
+@pytest.mark.parametrize(("target", "said"), [("reference", True), ("http://mine:8000", False)])
+def test_only_who_has_seen_the_reference_server_is_told_how_to_judge_another(target, said):
+    assert ("http://your-server:port" in summary(run_of(result(), target=target), PLAIN)) is said

@@ -49,6 +49,20 @@ def test_two_locks_at_once_cannot_both_be_granted() -> None:
     assert example.stuck in example.operations
 
 
+def test_an_auth_that_is_issued_again_is_blamed_on_the_second_lock() -> None:
+    lock, unlock = op("lock", 2, 3, value=locked("a")), op("unlock", 4, 5, value=Shown(state="Queued"))
+    again, after = op("lock", 6, 7, value=locked("a")), op("unlock", 8, 9, value=Shown(state="Queued"))
+    example = _example(linearize([CREATE, lock, unlock, again, after], HEADER))
+    assert example == Counterexample(operations=(1, 3), prefix=(1,), stuck=3)
+
+
+def test_of_two_locks_at_once_the_one_that_returned_later_is_blamed() -> None:
+    example = _example(
+        linearize([CREATE, op("lock", 2, 9, value=locked("a")), op("lock", 3, 8, value=locked("b"))], HEADER)
+    )
+    assert (example.prefix[-1], example.stuck) == (2, 1)
+
+
 def test_two_locks_of_which_one_was_shown_exactly_as_long_as_the_other_cannot_be() -> None:
     shown = [op(name, *span, value=locked(auth)) for auth in "ab" for name, span in (("lock", (2, 3)), ("get", (8, 9)))]
     assert verdict(*shown) == "violated"
