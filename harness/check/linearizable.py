@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from harness.check.linear.collect import collect
 from harness.check.linear.container import ContainerHistory
-from harness.check.linear.cores import clash
+from harness.check.linear.cores import clash, issued_twice
 from harness.check.linear.search import DEFAULT_BOUND, Found, search
 from harness.check.linear.section import Event, creates
 from harness.check.linear.shapes import Shapes, codes_of
@@ -85,12 +85,12 @@ class _Judge:
         trial = try_orders(history, codes, self._spec.rules, effort=len(events) // 20 + 1000)
         if trial.found:
             return self._result(history, "linearizable")
+        numbers = issued_twice(history, codes) if trial.stuck is None else clash(history, codes)
+        if numbers is not None:
+            few = None if len(events) <= SMALL_HISTORY else frozenset(numbers)
+            counterexample = smallest(self._spec, history.timed(self._shapes, few), numbers)
+            return self._result(history, "violated", counterexample)
         if trial.stuck is not None:
-            numbers = clash(history, codes)
-            if numbers is not None:
-                few = None if len(events) <= SMALL_HISTORY else frozenset(numbers)
-                counterexample = smallest(self._spec, history.timed(self._shapes, few), numbers)
-                return self._result(history, "violated", counterexample)
             trial = try_orders(history, codes, self._spec.rules, effort=EFFORT * len(events) + 1000)
             if trial.found:
                 return self._result(history, "linearizable")

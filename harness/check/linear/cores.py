@@ -2,8 +2,9 @@
 
 The core of a section is the time from the first return that shows its auth to the last invocation that shows it. An
 auth is issued once, so the container is Locked with this auth at every moment of the core, whatever else happened.
-Two cores that meet, another section that must begin and end inside a core, or an operation inside a core that cannot
-take effect then: each is a violation that a handful of operations prove, in a history of any length.
+Two locks that show one auth, two cores that meet, another section that must begin and end inside a core, or an
+operation inside a core that cannot take effect then: each is a violation that a handful of operations prove, in a
+history of any length.
 
       core of A      c0 =================== c1
       auth of B             |------|                 B's section cannot lie before c0 nor after c1
@@ -75,6 +76,17 @@ def clash(history: ContainerHistory, codes: Sequence[int]) -> list[int] | None:
         core = _around(cores, begins, event[1], event[0])
         if core is not None and event[3] is None and not _possible(codes[event[2]], core.zone.bit):
             return _numbers(events[0], core.zone.first, core.zone.last, event)
+    return None
+
+
+def issued_twice(history: ContainerHistory, codes: Sequence[int]) -> list[int] | None:
+    """The numbers of two granted locks that show one auth, None when there are none; of any history."""
+    locks: dict[Section, Event] = {}
+    for event in history.in_order():
+        if event[3] is not None and codes[event[2]] & LOCKS:
+            before = locks.setdefault(event[3], event)
+            if before is not event:
+                return _numbers(before, event)
     return None
 
 

@@ -18,8 +18,10 @@ def disagreement(sample: Sample, exists: bool, parts: dict[str, Any]) -> str:
     codes = codes_of(the_spec, shapes.requests, _priority(sample))
     if "sweep" in parts and not exists and parts["sweep"].try_orders(history, codes, rules, 1000).found:
         return "sweep"
-    if "cores" in parts and exists and parts["cores"].clash(history, codes) is not None:
-        return "cores"
+    if "cores" in parts and exists:
+        by_glance = (parts["cores"].clash, parts["cores"].issued_twice)
+        if any(look(history, codes) is not None for look in by_glance):
+            return "cores"
     if "search" in parts:
         found = parts["search"].search(the_spec, history.timed(shapes), frozenset({None}))
         if found.verdict != ("linearizable" if exists else "violated"):

@@ -95,6 +95,12 @@ UNSOUND = (
     ),
     Mutant("section", "unknown locks wait for their invocation", "self.invokes[self.used] <= now", "True"),
     Mutant("section", "one auth is of one lock", "elif shown.locked:", "elif False:"),
+    Mutant(
+        "cores",
+        "only a lock issues an auth",
+        "if event[3] is not None and codes[event[2]] & LOCKS:",
+        "if event[3] is not None:",
+    ),
     Mutant("cores", "cores meet only if they overlap", "if other.begin < one.end:", "if other.begin <= one.end:"),
     Mutant(
         "cores", "a core leaves its ends out", "return_ < cores[place].end else", "return_ <= cores[place].end else"

@@ -56,6 +56,16 @@ def test_an_auth_that_is_issued_again_is_blamed_on_the_second_lock() -> None:
     assert example == Counterexample(operations=(1, 3), prefix=(1,), stuck=3)
 
 
+def test_an_auth_that_is_issued_again_long_after_is_shown_by_two_operations() -> None:
+    rounds = [
+        op(name, 10 * turn + at, 10 * turn + at + 1, value=value)
+        for turn in range(1, 200)
+        for name, at, value in (("lock", 0, locked(f"auth {turn % 198}")), ("unlock", 4, Shown(state="Queued")))
+    ]
+    example = _example(linearize([CREATE, *rounds], HEADER))
+    assert example == Counterexample(operations=(1, 397), prefix=(1,), stuck=397)
+
+
 def test_of_two_locks_at_once_the_one_that_returned_later_is_blamed() -> None:
     example = _example(
         linearize([CREATE, op("lock", 2, 9, value=locked("a")), op("lock", 3, 8, value=locked("b"))], HEADER)
