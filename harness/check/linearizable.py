@@ -27,6 +27,10 @@ EFFORT = 3
 """How often the fast check may go through a history again, all in all, after choices that it takes back."""
 
 
+MOST_PRIORITIES = 8
+"""How many priorities are tried for a container whose creation tells none."""
+
+
 class ContainerResult(NamedTuple):
     """The verdict on one container; `operations` were judged, `reason` says why a verdict is unknown."""
 
@@ -75,8 +79,32 @@ class _Judge:
         self._shapes = shapes
         self._bound = bound
         self._codes: dict[int, list[int]] = {}  # by the shape of a container's first event
+        self._bare = {
+            number for number, one in enumerate(shapes.requests) if one.op == "create" and not one.attributes
+        }  # shapes of creations that tell no priority
 
     def verdict(self, history: ContainerHistory) -> ContainerResult:
+        """The verdict on a container; one whose creation tells no priority may have had any that explains the rest."""
+        bare = next((one for one in history.changes if one[2] in self._bare), None) if self._bare else None
+        if bare is None or len(history.events) == 1:
+            return self._verdict(history)
+        results = []
+        possible = self._priorities(history.events)
+        for priority in possible[:MOST_PRIORITIES]:
+            shape = self._shapes.number(self._shapes.requests[bare[2]]._replace(attributes=(("priority", priority),)))
+            results.append(self._verdict(history.with_event(bare, (*bare[:2], shape, *bare[3:]))))
+            if results[-1].verdict == "linearizable":
+                return results[-1]
+        if len(possible) > MOST_PRIORITIES:
+            return self._result(history, "unknown")
+        return next((one for one in results if one.verdict == "unknown"), results[0])
+
+    def _priorities(self, events: list[Event]) -> list[int]:
+        """What a container may have been created with: what was shown of it, and both sides of what a lock asks for."""
+        shown = (self._shapes.requests[event[2]].priority for event in events)
+        return list(dict.fromkeys([*(one for one in shown if isinstance(one, int)), 1, 0]))
+
+    def _verdict(self, history: ContainerHistory) -> ContainerResult:
         """The fast check first; where it finds no order, what contradicts itself at a glance, then all orders."""
         events = history.in_order()
         codes = self._codes_of(events)

@@ -118,6 +118,7 @@ def _operations(path: Path, offset: int) -> Iterator[Operation]:
                 end, arrival = operation.return_ns, operation.arrival_ns
                 if (
                     (end is None) != (operation.type == "info")
+                    or operation.invoke_ns < 0
                     or (end is not None and end < operation.invoke_ns)
                     or (arrival is not None and (arrival < operation.invoke_ns or (end is not None and arrival > end)))
                     or operation.op not in _KNOWN_OPS
@@ -137,6 +138,8 @@ def _contradiction(operation: Operation) -> str:
         return f"unknown op {operation.op!r}, want one of {', '.join(OPS)}"
     if operation.sent_again and operation.outcome != "limited":
         return f"only what was limited is sent_again, and it was {operation.outcome}"
+    if operation.invoke_ns < 0:
+        return f"invoke_ns {operation.invoke_ns} is below 0"
     if operation.return_ns is None:
         return f"type {operation.type} needs a return_ns; only info has none"
     if operation.type == "info":

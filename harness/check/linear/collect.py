@@ -36,6 +36,7 @@ def collect(  # noqa: C901, PLR0912, PLR0915 (inlined: this loop runs for every 
     counts = header.level != "must"
     latest = -1  # return so far
     is_in_order = True
+    listings: list[tuple[int, Operation]] = []
     for number, operation in enumerate(operations):
         end = operation.return_ns
         if end is not None:
@@ -78,7 +79,7 @@ def collect(  # noqa: C901, PLR0912, PLR0915 (inlined: this loop runs for every 
                     known[key] = _shape_unless_cut(operation, translator, shapes)
                 shape = known[key]
             if shape == _ASK and operation.op == "list":
-                _add_listing(operation, number, histories, shapes)
+                listings.append((number, operation))
                 continue
             if shape == _ASK:
                 shape, auth, count = _numbered(translator.request(operation), shapes)
@@ -107,6 +108,8 @@ def collect(  # noqa: C901, PLR0912, PLR0915 (inlined: this loop runs for every 
         history.events.append(event)
         if changes[shape]:
             history.changes.append(event)
+    for number, operation in listings:  # now that it is known which containers the history is about
+        _add_listing(operation, number, histories, shapes)
     if not is_in_order:
         for history in histories.values():
             history.is_in_order = False
@@ -171,5 +174,7 @@ def _history_of(operation: Operation, histories: dict[object, ContainerHistory])
 def _add_listing(operation: Operation, number: int, histories: dict[object, ContainerHistory], shapes: Shapes) -> None:
     end = operation.return_ns
     for uuid, read in reads_of_listing(operation):
-        if end is not None and uuid in histories:
-            histories[uuid].events.append((end, operation.invoke_ns, shapes.number(read), None, None, number))
+        history = histories.get(uuid)
+        if end is not None and history is not None:
+            history.events.append((end, operation.invoke_ns, shapes.number(read), None, None, number))
+            history.is_in_order = False

@@ -25,6 +25,15 @@ class ContainerHistory:
         self.sections: dict[str, Section] = {}
         self.is_in_order = True
 
+    def with_event(self, old: Event, new: Event) -> "ContainerHistory":
+        """The same history with one event in place of another; both share their sections."""
+        other = ContainerHistory(self.run, self.name)
+        other.events, other.changes = (
+            [new if one is old else one for one in some] for some in (self.events, self.changes)
+        )
+        other.unknown, other.sections, other.is_in_order = self.unknown, self.sections, self.is_in_order
+        return other
+
     def in_order(self) -> list[Event]:
         """The answered events in order of return."""
         if not self.is_in_order:

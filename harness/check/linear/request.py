@@ -124,11 +124,12 @@ def _by_container(request: Request) -> Request | None:
     """What a request made with a container auth says of the container.
 
     The auth need not die at the very moment at which its lock ends, only before that is answered (UNLOCK-3). So a
-    refusal says nothing, and an answer that changes no state is a read.
+    refusal says nothing, and an answer that changes no state is a read. Whether it may unlock is open below arvados
+    (UNLOCK-5): where it did, or may have, that counts.
     """
     if request.outcome in {"refused", "forbidden"}:
         return None
-    if request.op == "update" and "state" in dict(request.attributes):
+    if request.op == "unlock" or (request.op == "update" and "state" in dict(request.attributes)):
         return request
     read = request._replace(op="get", caller=READER, attributes=(), auth=None)
     return read if request.op in {"get", "update"} and request.outcome == "granted" else None
@@ -157,6 +158,8 @@ def reads_of_listing(operation: Operation) -> Iterable[tuple[str, Request]]:
 
 def _one(wanted: Any) -> Any:
     """What a listing asked of a field; one that names several values shows none of them."""
+    if isinstance(wanted, list | tuple) and len(wanted) == 1:
+        return _one(wanted[0])
     return ANY if isinstance(wanted, list | tuple | dict) else wanted
 
 

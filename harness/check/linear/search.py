@@ -15,15 +15,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from harness.check.linear.request import Request
-from harness.check.linear.spec import UNKNOWN, Lock, Spec, State
+from harness.check.linear.spec import OWN, UNKNOWN, Lock, Spec, State
 from harness.check.linear.timed import NEVER, Timed
 from harness.check.verdict import Linearizability
 
 DEFAULT_BOUND = 2_000_000
 """Steps of the model that one container may cost before the verdict is unknown."""
-
-OWN = "shown by its lock alone"
-"""Stands for the auth of a lock that nothing else shows: such locks differ in nothing but their times."""
 
 _Trail = tuple["_Trail", int] | None
 """An order of operations, newest first: (the order before, position of the operation)."""

@@ -28,6 +28,10 @@ UNKNOWN = "?"
 ANYONE = "?"
 """The holder of a lock that is older than the history, if no token of the history holds it."""
 
+OWN = "shown by its lock alone"
+"""Stands for the auth of a lock that nothing else shows: such locks differ in nothing but their times."""
+
+_FINAL = frozenset({"Complete", "Cancelled"})
 
 _NO_LOCK = Lock("", "")
 """Equals no lock that a container can be in."""
@@ -78,7 +82,7 @@ class Spec:
         assert container is not None
         if not (
             request.state in (ANY, shown.state)
-            and (request.priority in (ANY, shown.priority) or shown.state == "Cancelled")  # Arvados then sets it to 0
+            and (request.priority in (ANY, shown.priority) or shown.state in _FINAL)  # Arvados then sets it to 0
             and request.lock_count in (ANY, shown.lock_count)
             and (request.locked_by is ANY or self._same_holder(shown.locked_by, request.locked_by))
         ):
@@ -92,6 +96,8 @@ class Spec:
     def _same_holder(self, caller: str | None, shown: str | None) -> bool:
         if caller is None or shown is None:
             return caller is shown
+        if caller == ANYONE:
+            return False  # whoever is shown somewhere has a start of their own
         return caller == shown or caller not in self._known_uuids
 
 
@@ -99,7 +105,7 @@ def _issued_again(before: State, after: State, fresh: Lock) -> bool:
     """Whether a lock was taken whose auth is that of the lock before, which an update to Queued may have kept."""
     if before is None or after is None or after.lock_count == before.lock_count:
         return False
-    return isinstance(before.auth, Lock) and fresh.auth is not None and before.auth.auth == fresh.auth
+    return isinstance(before.auth, Lock) and fresh.auth not in {None, OWN} and before.auth.auth == fresh.auth
 
 
 def _settled(state: State, request: Request) -> Iterable[State]:
@@ -169,6 +175,9 @@ def unknown_starts(rules: Rules, timed: Sequence[Timed]) -> frozenset[State]:
     """Every state in which a container can be that the history did not create, as far as its requests can tell."""
     requests = [one.request for one in timed]
     holders = {r.caller for r in requests if r.caller} | {r.locked_by for r in requests if isinstance(r.locked_by, str)}
+    holders |= {
+        value for r in requests for name, value in r.attributes if name == "locked_by_uuid" and isinstance(value, str)
+    }
     priorities = {r.priority for r in requests if isinstance(r.priority, int)} | {0, 1}
     free: list[Container] = [
         Container(state, priority, None, None, count, None)
@@ -200,7 +209,10 @@ def _start_counts(rules: Rules, timed: Sequence[Timed]) -> set[int]:
     sure = [one for one in shown if not one.optional]
     if sure:
         first = min(sure, key=lambda one: one.return_)
-        least = sum(1 for one in locks if one.return_ < first.invoke and not one.optional)
+        certain = (
+            one for one in locks if one.request.op == "lock" and not one.optional
+        )  # an update may change nothing
+        least = sum(1 for one in certain if one.return_ < first.invoke)
         most = sum(1 for one in locks if one.invoke <= first.return_)
         return {
             first.request.lock_count - taken for taken in range(least, most + 1) if first.request.lock_count >= taken

@@ -131,7 +131,7 @@ def _shown(rng: Random, op: str, shown: Container) -> Shown | None:
 
 def _tight(rng: Random) -> list[Operation]:
     """Two locks in a row, each read while it lasts, with ends that touch: correct, and as close to wrong as can be."""
-    made = [_operation(rng, Call("create", "T1"), Result("granted", Container(), None), (0, 1), 0)]
+    made = [_operation(rng, Call("create", "T1", (("priority", 1),)), Result("granted", Container(), None), (0, 1), 0)]
     moment = 2
     for auth in ("auth1", "auth2"):
         locked = Shown(state="Locked", auth_uuid=auth)
@@ -192,7 +192,7 @@ def _twisted(rng: Random, operations: list[Operation]) -> list[Operation]:
 
 def _soup(rng: Random, most: int, crowded: bool) -> list[Operation]:
     """Locks, unlocks and reads with arbitrary answers and intervals."""
-    made = [_operation(rng, Call("create", "T1"), Result("granted", Container(), None), (0, 1), 0)]
+    made = [_operation(rng, Call("create", "T1", (("priority", 1),)), Result("granted", Container(), None), (0, 1), 0)]
     for turn in range(1, rng.randint(3, most)):
         begin = rng.randint(2, 30 if crowded else 80)
         end = begin + rng.randint(0, 30)
