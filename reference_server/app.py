@@ -104,8 +104,10 @@ class App:
         arrival_ns = time.monotonic_ns()
         request = None
         try:
-            request = make_request(scope, await _body(receive))
+            request = make_request(scope, await _body(scope, receive))
             response = await self.places.handle(request, self._answer)
+        except _Gone:
+            return
         except WireError as error:
             response = error_response(error.status, (str(error),), request.request_id if request else "req-none")
         if request:
@@ -205,6 +207,7 @@ async def create_container(app: App, request: Request, caller: Token, _: str) ->
         return error_response(422, tuple(errors), request.request_id)
     if not caller.is_admin:
         return error_response(403, ("Forbidden",), request.request_id)
+    select = known_select(request)
     details = {name: value for name, value in attributes.items() if name not in ("priority", "state", "owner_uuid")}
     row = Container(
         uuid=new_container_uuid(),
@@ -216,7 +219,7 @@ async def create_container(app: App, request: Request, caller: Token, _: str) ->
         details=msgspec.json.encode(details).decode(),
     )
     await app.store.add([row], [])
-    return Response(200, cut(app.places.show(row), select_of(request.parameters())))
+    return Response(200, cut(app.places.show(row), select))
 
 
 async def get_container(app: App, request: Request, caller: Token, uuid: str) -> Response:
@@ -229,7 +232,7 @@ async def get_container(app: App, request: Request, caller: Token, uuid: str) ->
 async def update_container(app: App, request: Request, caller: Token, uuid: str) -> Response:
     """PUT or PATCH a container: STATE-1 to STATE-4."""
     attributes = attributes_of(request.parameters(), CONTAINER_ATTRIBUTES)
-    select_of(request.parameters())  # refused before anything changes
+    known_select(request)  # refused before anything changes
     call = app.call_of("update", request, caller, uuid, attributes)
     return whole(app, request, await app.change(app.places.update, uuid, call))
 
@@ -339,6 +342,13 @@ def brief(app: App, request: Request, decision: Decision) -> Response:
     return Response(200, record | ({"run_auth": decision.run_auth} if decision.run_auth else {}))
 
 
+def known_select(request: Request) -> list[str] | None:
+    """What the answer is to be cut to; WireError where nothing would be left of a container."""
+    select = select_of(request.parameters())
+    cut(dict.fromkeys((*CONTAINER_ATTRIBUTES, "kind", "etag")), select)
+    return select
+
+
 def cut(record: dict[str, object], select: list[str] | None) -> dict[str, object]:
     """The record with the selected attributes only; unknown names are passed over, but one must be known."""
     if select is None:
@@ -349,14 +359,20 @@ def cut(record: dict[str, object], select: list[str] | None) -> dict[str, object
     return kept
 
 
-async def _body(receive: Receive) -> bytes:
-    """The whole body, within its limits of size and time."""
+class _Gone(Exception):
+    """The client left before all of its request was here: what it wanted is not known, so nothing is done."""
+
+
+async def _body(scope: dict[str, Any], receive: Receive) -> bytes:
+    """The whole body, within its limits of size and time. Raises _Gone where the rest of it will not come."""
     chunks: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             while True:
                 message = await receive()
+                if message["type"] == "http.disconnect" and _has_body(scope):
+                    raise _Gone
                 chunks.append(message.get("body", b""))
                 size += len(chunks[-1])
                 if size > LARGEST_BODY_BYTES:
@@ -366,6 +382,11 @@ async def _body(receive: Receive) -> bytes:
     except TimeoutError:
         raise WireError("body did not come in time", 408) from None
     return b"".join(chunks)
+
+
+def _has_body(scope: dict[str, Any]) -> bool:
+    headers = dict(scope["headers"])
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip(b"0 ") != b""
 
 
 async def _send(send: Send, response: Response, is_head: bool) -> None:

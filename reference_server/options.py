@@ -95,6 +95,8 @@ def options_of(arguments: argparse.Namespace) -> Options:
     for chosen, known, kind in ((arguments.mutant, MUTANTS, "mutant"), (arguments.variant, VARIANTS, "variant")):
         if chosen is not None and chosen not in known:
             raise UsageError(f"there is no {kind} {chosen!r}; --list shows those that there are")
+    if arguments.database == "memory:" and arguments.workers > 1:
+        raise UsageError("memory: is one process's own; several --workers need a database that they share")
     return Options(
         host=arguments.host,
         port=arguments.port,
@@ -121,6 +123,8 @@ def read_tokens(path: Path | None) -> Tokens:
     for role, secret in given.items():
         if not secret.isascii() or not secret.isprintable() or " " in secret or len(secret) > 1000:
             raise UsageError(f"the {role} token is not a printable word of at most 1000 characters")
+        if secret.startswith("v2/") and (secret.count("/") == 1 or not all(secret.split("/")[1:3])):
+            raise UsageError(f"the {role} token is not written SECRET or v2/UUID/SECRET")
     secrets_by_role = {role: given.get(role) or secrets.token_hex(25) for role in ROLES}
     if len(set(secrets_by_role.values())) < len(ROLES):
         raise UsageError("shared, stranger and admin must be three different tokens")

@@ -112,6 +112,7 @@ def serve(options: Options, certificate: Certificate | None, listener: socket.so
     config = uvicorn.Config(
         make_app(options),
         http=LimitedProtocol,
+        ws="none",
         lifespan="on",
         access_log=False,
         log_level="critical",

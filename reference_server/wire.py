@@ -17,6 +17,7 @@ from msgspec import Struct, field
 LARGEST_BODY_BYTES = 1_048_576
 LARGEST_URL_BYTES = 32_768
 MOST_PARAMETERS = 200
+DEEPEST = 100  # lists and objects in each other, of an attribute
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 
@@ -137,6 +138,7 @@ def attributes_of(parameters: dict[str, object], known: tuple[str, ...]) -> dict
             raise WireError(f"container parameter is not JSON: {error}") from None
     if not isinstance(wrapped, dict):
         raise WireError("#<ArgumentError: No container hash provided with request>")
+    _check_depth(wrapped)
     for name in wrapped:
         if name not in known:
             raise WireError(f"#<ActiveModel::UnknownAttributeError: unknown attribute '{name[:100]}' for Container.>")
@@ -186,11 +188,27 @@ def _request_id(given: str | None) -> str:
 def _json_object(body: bytes) -> dict[str, object]:
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"body is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise WireError("body is not a JSON object")
     return value
+
+
+def _check_depth(value: object) -> None:
+    """Refuse what nests so deeply that those who walk through it would not come back."""
+    layer = [value]
+    for _ in range(DEEPEST):
+        if not layer:
+            return
+        layer = [
+            inner
+            for one in layer
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    if layer:
+        raise WireError(f"#<ArgumentError: nested more than {DEEPEST} deep>")
 
 
 def _number(name: str, value: object) -> object:

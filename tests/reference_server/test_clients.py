@@ -106,6 +106,41 @@ def test_an_update_in_every_form(wire, body, method, headers):
     assert wire.call("GET", f"containers/{uuid}")[1]["state"] == "Locked"
 
 
+def test_a_select_that_leaves_nothing_is_refused_before_anything_changes(wire):
+    uuid = wire.create()
+    headers = "Content-Type: application/json\n"
+    status, _ = wire.call("PUT", f"containers/{uuid}?select=" + quote('["nosuch"]'), headers, '{"state":"Locked"}')
+    assert (status, wire.call("GET", f"containers/{uuid}")[1]["state"]) == (422, "Queued")
+    before = listing(wire, limit="0")[1]["items_available"]
+    created = wire.call("POST", "containers?select=" + quote("[]"), headers, json.dumps({"container": CONTAINER}))
+    assert (created[0], listing(wire, limit="0")[1]["items_available"]) == (422, before)
+
+
+@pytest.mark.parametrize("depth", [101, 330, 900])
+def test_what_nests_too_deeply_is_refused(wire, depth):
+    uuid = wire.create()
+    deep = '{"container":{"mounts":{"a":' + "[" * depth + "]" * depth + "}}}"
+    for method, path in (("PUT", f"containers/{uuid}"), ("POST", "containers")):
+        assert wire.call(method, path, "Content-Type: application/json\n", deep)[0] == 422
+    assert listing(wire)[0] == 200
+
+
+def test_a_body_that_is_no_unicode_is_refused(wire):
+    body = b'{"container":{"priority":3,"\xff":1}}'
+    wire.send(
+        f"PUT /arvados/v1/containers/{wire.create()} HTTP/1.1\nHost: x\nAuthorization: Bearer {SHARED}\n"
+        f"Content-Type: application/json\nContent-Length: {len(body)}\n"
+    )
+    wire.socket.sendall(body)
+    assert wire.read()[0] == 422
+
+
+def test_a_websocket_is_not_what_the_server_speaks(wire):
+    key = "Sec-WebSocket-Version: 13\nSec-WebSocket-Key: eHh4eHh4eHh4eHh4eHh4eA==\n"
+    upgrade = f"Upgrade: websocket\nConnection: Upgrade\n{key}"
+    assert wire.call("GET", "containers", upgrade)[0] == 200
+
+
 def listing(wire: Wire, **parameters: str) -> tuple[int, Any]:
     return wire.call("GET", "containers?" + urlencode(parameters))
 

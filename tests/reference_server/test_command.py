@@ -54,6 +54,8 @@ def test_a_token_file_in_every_format(text, tmp_path):
         ("{", "neither YAML, JSON nor"),
         ("shared: one\nstranger: one", "three different"),
         ("shared: 'a b'", "printable word"),
+        ("shared: v2/abc", "SECRET or v2/UUID/SECRET"),
+        ("shared: v2//abc", "SECRET or v2/UUID/SECRET"),
         ("x" * 100_000, "larger"),
     ],
 )
@@ -87,6 +89,7 @@ def test_a_database_that_cannot_be(database, complaint):
 @pytest.mark.parametrize(
     "arguments",
     [
+        ["--database", "memory:", "--workers", "2"],
         ["--mutant", "nobody"],
         ["--variant", "lock_noop"],
         ["--database", "mysql://x"],

@@ -1,18 +1,22 @@
 """Who sends too slowly is let go: a connection that comes to nothing holds nothing for long."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import uvicorn
 
 from reference_server import app as app_module
 from reference_server import protocol
+from reference_server.app import App
 from reference_server.asgi import make_app
 from reference_server.protocol import LimitedProtocol
 from tests.limits import LIMIT_S
+from tests.reference_server.support import CONTAINER
 
 NEVER_S = 3600.0
 SOON_S = 0.05
@@ -84,3 +88,42 @@ def test_a_body_that_does_not_come_is_refused(sent: bytes, monkeypatch: pytest.M
     answer = asyncio.run(said(POST, b"\r\n", sent))  # which ends: the connection is closed, too
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'{"errors":["body did not come in time' in answer
+
+
+async def asked(app: App, method: str, path: str, *messages: dict[str, Any], announced: bytes = b"") -> Any:
+    """What the application answers to these messages, decoded; None where it answers nothing."""
+    told: list[dict[str, Any]] = []
+    left = list(messages)
+
+    async def receive() -> dict[str, Any]:
+        return left.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        told.append(message)
+
+    headers = [(b"authorization", b"Bearer admintoken0"), (b"content-type", b"application/json")]
+    headers += [(b"content-length", announced)] if announced else []
+    address = {"path": f"/arvados/v1/{path}", "query_string": b"", "scheme": "http", "headers": headers}
+    await app({"type": "http", "method": method, **address}, receive, send)
+    body = b"".join(message.get("body", b"") for message in told)
+    return json.loads(body) if told else None
+
+
+def test_a_request_of_which_the_rest_never_comes_is_not_carried_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCKRACE_ADMIN_TOKEN", "admintoken0")
+    gone = {"type": "http.disconnect"}
+
+    async def talk() -> list[Any]:
+        app = make_app()
+        await app.start()
+        body = json.dumps({"container": CONTAINER | {"priority": 1}}).encode()
+        made = await asked(app, "POST", "containers", {"type": "http.request", "body": body}, announced=b"9")
+        path = f"containers/{made['uuid']}"
+        some = {"type": "http.request", "body": b'{"priority": 1', "more_body": True}
+        half = await asked(app, "PUT", path, some, gone, announced=b"24")
+        held = await asked(app, "POST", f"{path}/lock", gone, announced=b"24")
+        before = await asked(app, "GET", path, {"type": "http.request"})
+        whole = await asked(app, "POST", f"{path}/lock", gone)  # it has no body: all of it is here
+        return [half, held, before["state"], before["priority"], whole["state"]]
+
+    assert asyncio.run(talk()) == [None, None, "Queued", 1, "Locked"]
