@@ -1,6 +1,5 @@
 """The ASGI application: from a request to a rule, and from its decision to an answer."""
 
-import asyncio
 import re
 import sys
 import time
@@ -31,7 +30,8 @@ from reference_server.rules import MISSING, Call, Decision, Refusal, Rule, Verb,
 from reference_server.stores import Store, StoreError
 from reference_server.updates import creation_errors
 from reference_server.wire import (
-    LARGEST_BODY_BYTES,
+    GoneError,
+    Receive,
     Request,
     Response,
     WireError,
@@ -39,14 +39,15 @@ from reference_server.wire import (
     decoded,
     error_response,
     make_request,
+    read_body,
     select_of,
 )
 
-BODY_TIMEOUT_S = 30.0
 PREFIX = "/arvados/v1/"
 CONTAINER_UUID = re.compile(r"[0-9a-z]{5}-dz642-[0-9a-z]{15}")
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
+SELECTABLE = frozenset((*CONTAINER_ATTRIBUTES, "kind", "etag"))
+
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Handler = Callable[["App", Request, Token, str], Awaitable[Response]]
 
@@ -104,9 +105,9 @@ class App:
         arrival_ns = time.monotonic_ns()
         request = None
         try:
-            request = make_request(scope, await _body(scope, receive))
+            request = make_request(scope, await read_body(scope, receive))
             response = await self.places.handle(request, self._answer)
-        except _Gone:
+        except GoneError:
             return
         except WireError as error:
             response = error_response(error.status, (str(error),), request.request_id if request else "req-none")
@@ -182,7 +183,7 @@ async def list_containers(app: App, request: Request, caller: Token, _: str) -> 
     query = make_query(asked, caller)
     select = select_of(parameters)
     for name in select or []:
-        if name not in (*CONTAINER_ATTRIBUTES, "kind", "etag"):
+        if name not in SELECTABLE:
             raise BadQueryError(f"Invalid attribute '{name[:100]}' of Container in select parameter")
     page = await app.places.find(app.store, query)
     items = [cut(app.places.show(row), select and [*select, "kind"]) for row in page.rows]
@@ -345,7 +346,7 @@ def brief(app: App, request: Request, decision: Decision) -> Response:
 def known_select(request: Request) -> list[str] | None:
     """What the answer is to be cut to; WireError where nothing would be left of a container."""
     select = select_of(request.parameters())
-    cut(dict.fromkeys((*CONTAINER_ATTRIBUTES, "kind", "etag")), select)
+    cut(dict.fromkeys(SELECTABLE), select)
     return select
 
 
@@ -357,36 +358,6 @@ def cut(record: dict[str, object], select: list[str] | None) -> dict[str, object
     if not kept:
         raise WireError("#<ArgumentError: Attribute selection list cannot be empty>")
     return kept
-
-
-class _Gone(Exception):
-    """The client left before all of its request was here: what it wanted is not known, so nothing is done."""
-
-
-async def _body(scope: dict[str, Any], receive: Receive) -> bytes:
-    """The whole body, within its limits of size and time. Raises _Gone where the rest of it will not come."""
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect" and _has_body(scope):
-                    raise _Gone
-                chunks.append(message.get("body", b""))
-                size += len(chunks[-1])
-                if size > LARGEST_BODY_BYTES:
-                    raise WireError("body is too large", 413)
-                if not message.get("more_body"):
-                    break
-    except TimeoutError:
-        raise WireError("body did not come in time", 408) from None
-    return b"".join(chunks)
-
-
-def _has_body(scope: dict[str, Any]) -> bool:
-    headers = dict(scope["headers"])
-    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip(b"0 ") != b""
 
 
 async def _send(send: Send, response: Response, is_head: bool) -> None:

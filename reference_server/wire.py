@@ -5,9 +5,11 @@ Carries what real clients send: `Bearer` and `OAuth2`, `api_token` in query or f
 bodies of any kind.
 """
 
+import asyncio
 import re
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,6 +17,7 @@ import msgspec
 from msgspec import Struct, field
 
 LARGEST_BODY_BYTES = 1_048_576
+BODY_TIMEOUT_S = 30.0
 LARGEST_URL_BYTES = 32_768
 MOST_PARAMETERS = 200
 DEEPEST = 100  # lists and objects in each other, of an attribute
@@ -22,6 +25,7 @@ FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 
 Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
 Headers = list[tuple[bytes, bytes]]
 
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
@@ -34,6 +38,10 @@ class WireError(ValueError):
     def __init__(self, text: str, status: int = 422) -> None:
         super().__init__(text)
         self.status = status
+
+
+class GoneError(Exception):
+    """The client left before all of its request was here: what it wanted is not known, so nothing is done."""
 
 
 class Request(Struct):
@@ -71,6 +79,32 @@ class Response(Struct):
     def body(self) -> bytes:
         """The bytes of the answer."""
         return self.content if isinstance(self.content, bytes) else msgspec.json.encode(self.content)
+
+
+async def read_body(scope: Scope, receive: Receive) -> bytes:
+    """The whole body. Raises WireError beyond its limits of size and time, GoneError where its rest will not come."""
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect" and _has_body(scope):
+                    raise GoneError
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
+                if size > LARGEST_BODY_BYTES:
+                    raise WireError("body is too large", 413)
+                if not message.get("more_body"):
+                    break
+    except TimeoutError:
+        raise WireError("body did not come in time", 408) from None
+    return b"".join(chunks)
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = dict(scope["headers"])
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip(b"0 ") != b""
 
 
 def make_request(scope: Scope, body: bytes) -> Request:

@@ -1,4 +1,4 @@
-"""Who sends too slowly is let go: a connection that comes to nothing holds nothing for long."""
+"""Who sends too slowly is let go, and what did not come whole is not carried out."""
 
 import asyncio
 import json
@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from reference_server import app as app_module
-from reference_server import protocol
+from reference_server import protocol, wire
 from reference_server.app import App
 from reference_server.asgi import make_app
 from reference_server.protocol import LimitedProtocol
@@ -55,7 +54,7 @@ POST = (
 @pytest.fixture(autouse=True)
 def limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "HEADER_TIMEOUT_S", NEVER_S)
-    monkeypatch.setattr(app_module, "BODY_TIMEOUT_S", NEVER_S)
+    monkeypatch.setattr(wire, "BODY_TIMEOUT_S", NEVER_S)
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", POST], ids=["nothing", "half a line", "half a header"])
@@ -84,7 +83,7 @@ def test_a_second_header_that_does_not_come_ends_the_connection(monkeypatch: pyt
 
 @pytest.mark.parametrize("sent", [b"", b'{"container":'], ids=["nothing", "a part"])
 def test_a_body_that_does_not_come_is_refused(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_module, "BODY_TIMEOUT_S", SOON_S)
+    monkeypatch.setattr(wire, "BODY_TIMEOUT_S", SOON_S)
     answer = asyncio.run(said(POST, b"\r\n", sent))  # which ends: the connection is closed, too
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'{"errors":["body did not come in time' in answer
