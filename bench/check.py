@@ -21,9 +21,9 @@ from random import Random
 
 from harness.check.linearizable import LinearResult, linearize
 from harness.history import HistoryWriter, Operation, stream_history
-from tests.check.linear.histories import sample
+from tests.check.linear.histories import sample, without_priority
 from tests.check.linear.judges import ALL_PARTS, disagreement, whole_disagreement
-from tests.check.linear.oracle import orders_exist
+from tests.check.linear.oracle import orders_exist, orders_exist_at_some_priority
 from tests.check.linear.simulated import HEADER, Crowd, simulate
 
 SIZES = ((10, 1), (100, 1), (1000, 1), (1000, 10_000))
@@ -184,6 +184,10 @@ def _fire(seeds: range) -> Counter[str]:
         one = sample(Random(seed), level="run_auth" if seed % 8 == 0 else None)
         exists = orders_exist(one.operations, one.header)
         wrong = disagreement(one, exists, ALL_PARTS) or whole_disagreement(one, exists)
+        if seed % 4 == 1:
+            bare = without_priority(one)
+            counts["creations that tell no priority"] += 1
+            wrong = wrong or whole_disagreement(bare, orders_exist_at_some_priority(bare.operations, bare.header))
         counts["histories"] += 1
         counts[f"level {one.header.level}"] += 1
         counts["violating"] += not exists

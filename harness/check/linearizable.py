@@ -12,13 +12,13 @@ from typing import NamedTuple
 from harness.check.linear.collect import collect
 from harness.check.linear.container import ContainerHistory
 from harness.check.linear.cores import clash, issued_twice
-from harness.check.linear.search import DEFAULT_BOUND, Found, search
+from harness.check.linear.search import DEFAULT_BOUND, search
 from harness.check.linear.section import Event, creates
 from harness.check.linear.shapes import Shapes, codes_of
 from harness.check.linear.spec import Spec, starts_of
 from harness.check.linear.sweep import try_orders
 from harness.check.linear.timed import Timed
-from harness.check.minimise import SMALL_HISTORY, explain, legal_so_far, smallest
+from harness.check.minimise import SMALL_HISTORY, blame, explain, smallest
 from harness.check.verdict import Counterexample, Linearizability
 from harness.history import Header, Operation
 from harness.model import Rules
@@ -96,8 +96,10 @@ class _Judge:
             if results[-1].verdict == "linearizable":
                 return results[-1]
         if len(possible) > MOST_PRIORITIES:
-            return self._result(history, "unknown")
-        return next((one for one in results if one.verdict == "unknown"), results[0])
+            told = f"it was created with a priority that nothing tells, and more than {MOST_PRIORITIES} are possible"
+            return self._result(history, "unknown", told=told)
+        unknown = next((one for one in results if one.verdict == "unknown"), None)
+        return unknown or results[0]._replace(counterexample=_of_all(results))
 
     def _priorities(self, events: list[Event]) -> list[int]:
         """What a container may have been created with: what was shown of it, and both sides of what a lock asks for."""
@@ -127,21 +129,26 @@ class _Judge:
     def _general(self, history: ContainerHistory, timed: list[Timed], stuck_number: int | None) -> ContainerResult:
         """Windows around the operation that stopped the fast check, then the whole history."""
         if stuck_number is not None:
-            stuck = next(place for place, one in enumerate(timed) if one.number == stuck_number)
-            counterexample = explain(self._spec, timed, stuck)
+            counterexample = explain(self._spec, timed, _place_of(timed, stuck_number))
             if counterexample is not None:
                 return self._result(history, "violated", counterexample)
         found = search(self._spec, timed, starts_of(self._spec.rules, timed), self._bound)
         if found.verdict != "violated":
             return self._result(history, found.verdict)
-        so_far = legal_so_far(self._spec, timed)
-        stuck = so_far[1] if so_far else len(timed) - 1 if found.stuck is None else found.stuck
-        return self._result(history, "violated", explain(self._spec, timed, stuck) or _whole(timed, found))
+        prefix, stuck_number = blame(self._spec, timed, found)
+        stuck = len(timed) - 1 if stuck_number is None else _place_of(timed, stuck_number)
+        whole = Counterexample(tuple(one.number for one in timed if not one.optional), prefix, stuck_number)
+        return self._result(history, "violated", explain(self._spec, timed, stuck) or whole)
 
     def _result(
-        self, history: ContainerHistory, verdict: Linearizability, counterexample: Counterexample | None = None
+        self,
+        history: ContainerHistory,
+        verdict: Linearizability,
+        counterexample: Counterexample | None = None,
+        told: str = "",
     ) -> ContainerResult:
-        reason = f"{history.name}: no answer within {self._bound} steps of the model" if verdict == "unknown" else ""
+        why = told or f"no answer within {self._bound} steps of the model"
+        reason = f"{history.name}: {why}" if verdict == "unknown" else ""
         size = len(history.events) + len(history.unknown)
         return ContainerResult(history.run, history.name, verdict, size, counterexample, reason)
 
@@ -149,7 +156,7 @@ class _Judge:
         """The codes of all shapes for a container whose first event this is."""
         first = events[0][2] if events else -1
         codes = self._codes.get(first)
-        if codes is None:
+        if codes is None or len(codes) < len(self._shapes.requests):  # a creation that tells no priority adds shapes
             codes = self._codes[first] = codes_of(self._spec, self._shapes.requests, self._priority(first))
         return codes
 
@@ -159,13 +166,15 @@ class _Judge:
         return int(dict(request.attributes).get("priority", 1)) if request and request.op == "create" else 1
 
 
-def _whole(timed: list[Timed], found: Found) -> Counterexample:
-    """A counterexample that could not be made smaller within the bounds: all operations up to the stuck one."""
-    return Counterexample(
-        operations=tuple(one.number for one in timed if not one.optional),
-        prefix=tuple(timed[place].number for place in found.order),
-        stuck=None if found.stuck is None else timed[found.stuck].number,
-    )
+def _of_all(results: list[ContainerResult]) -> Counterexample:
+    """A counterexample for every priority at once: with the operations of one alone another would explain it."""
+    examples = [one.counterexample for one in results if one.counterexample is not None]
+    numbers = {number for one in examples for number in one.operations}
+    return Counterexample(tuple(sorted(numbers)), examples[0].prefix, examples[0].stuck)
+
+
+def _place_of(timed: list[Timed], number: int) -> int:
+    return next(place for place, one in enumerate(timed) if one.number == number)
 
 
 def _worst(verdicts: Iterable[Linearizability]) -> Linearizability:

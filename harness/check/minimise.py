@@ -174,19 +174,15 @@ def confirmed(spec: Spec, kept: Sequence[Timed]) -> Counterexample:
     """The counterexample made of these operations, in order of return, judged again by itself."""
     again = search(spec, kept, starts_of(spec.rules, kept))
     assert again.verdict != "linearizable", "a counterexample must violate by itself"  # unknown: too large to judge
-    prefix, stuck = legal_so_far(spec, kept) or (
-        tuple(kept[position].number for position in again.order),
-        again.stuck,
-    )
-    return Counterexample(tuple(one.number for one in kept), prefix, None if stuck is None else kept[stuck].number)
+    return Counterexample(tuple(one.number for one in kept), *blame(spec, kept, again))
 
 
-def legal_so_far(spec: Spec, kept: Sequence[Timed]) -> tuple[tuple[int, ...], int] | None:
-    """Of operations that violate, in order of return: the numbers of a legal order of all that returned while there
-    still was one, and the position of the operation at whose return there was none.
+def blame(spec: Spec, kept: Sequence[Timed], found: Found) -> tuple[tuple[int, ...], int | None]:
+    """Of operations in order of return that violate: a legal order of all that returned while there still was one, and
+    the operation at whose return there was none. Both by number; `found` is what the search said of them all.
 
-    A search may give up an order early, at an auth that it knows to come back, and blame what a reader finds right.
-    None where the bound does not suffice.
+    The search gives up an order early, at an auth that it knows to come back, and would blame what a reader finds
+    right. It is taken at its word only where the bound does not suffice for more.
     """
 
     def until(size: int) -> tuple[list[Timed], Found]:
@@ -200,12 +196,11 @@ def legal_so_far(spec: Spec, kept: Sequence[Timed]) -> tuple[tuple[int, ...], in
         return part, search(spec, part, starts_of(spec.rules, part), WINDOW_BOUND)
 
     size = bisect_left(range(len(kept)), True, key=lambda size: until(size)[1].verdict == "violated")
-    if size == 0:
-        return None
-    part, legal = until(size - 1)
-    if legal.verdict != "linearizable":
-        return None
-    return tuple(part[position].number for position in legal.order), size - 1
+    part, legal = until(max(size - 1, 0))
+    if size == 0 or legal.verdict != "linearizable":
+        stuck = None if found.stuck is None else kept[found.stuck].number
+        return tuple(kept[position].number for position in found.order), stuck
+    return tuple(part[position].number for position in legal.order), kept[size - 1].number
 
 
 def _can_stay(one: Timed) -> bool:

@@ -6,6 +6,7 @@ Every stage may import this package; it imports only the standard library and de
 from harness.contract.races import KNOWN_RACES, KnownRaceText
 from harness.contract.requirements import REQUIREMENTS, Requirement
 from harness.contract.words import (
+    FINAL_STATES,
     LEVELS,
     OUTCOMES,
     STATES,
@@ -17,6 +18,7 @@ from harness.contract.words import (
 )
 
 __all__ = [
+    "FINAL_STATES",
     "KNOWN_RACES",
     "LEVELS",
     "OUTCOMES",

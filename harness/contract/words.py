@@ -20,6 +20,7 @@ Outcome = Literal[
 
 LEVELS: tuple[Level, ...] = get_args(Level)
 STATES: tuple[State, ...] = get_args(State)
+FINAL_STATES: frozenset[State] = frozenset({"Complete", "Cancelled"})
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 TRANSITIONS: dict[State, tuple[State, ...]] = {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from harness.contract import STATES, TRANSITIONS, State
+from harness.contract import FINAL_STATES, STATES, TRANSITIONS, State
 from harness.model.locks import (
     ended,
     forbidden,
@@ -17,7 +17,6 @@ from harness.model.nouns import Call, Container, Result, Rules, Symbol
 
 _PROTECTED = {"locked_by_uuid": "locked_by", "auth_uuid": "auth"}
 _CONTAINER_WRITES = {"progress", "output", "exit_code"}  # what a running container reports of itself
-_FINAL = {"Complete", "Cancelled"}
 
 
 def update(rules: Rules, container: Container, call: Call, fresh: Symbol) -> tuple[Result, ...]:
@@ -63,7 +62,7 @@ def _with_fields(container: Container, results: tuple[Result, ...], wanted: dict
     """The same with fields beside the state, which the contract leaves open: set, refused or forbidden."""
     changed = tuple(_set_priority(result, wanted.get("priority", container.priority)) for result in results)
     rejected = (refused(container), forbidden(container))
-    ordered = (*rejected, *changed) if container.state in _FINAL else (*changed, *rejected)
+    ordered = (*rejected, *changed) if container.state in FINAL_STATES else (*changed, *rejected)
     return tuple(dict.fromkeys(ordered))
 
 

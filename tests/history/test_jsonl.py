@@ -71,6 +71,7 @@ def test_an_arrival_may_stand_in_any_operation(tmp_path: Path) -> None:
         ((HEADER, b"[" * 100_000 + b"\n"), 2, "not an operation"),
         ((HEADER, LOCK, LOCK.replace(b'"lock"', b'"lick"')), 3, "unknown op 'lick', want one of create, lock"),
         ((HEADER, LOCK.replace(b'"return_ns":2,', b"")), 2, "type ok needs a return_ns"),
+        ((HEADER, LOCK.replace(b'"invoke_ns":1', b'"invoke_ns":-1')), 2, "invoke_ns -1 is below 0"),
         ((HEADER, LOCK.replace(b'"ok"', b'"info"')), 2, "type info must have no return_ns"),
         ((HEADER, LOCK.replace(b'"return_ns":2', b'"return_ns":0')), 2, "return_ns 0 is before invoke_ns 1"),
         ((HEADER, LOCK.replace(b"}", b',"arrival_ns":0}')), 2, "arrival_ns 0 is not between invoke_ns and return_ns"),

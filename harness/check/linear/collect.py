@@ -72,7 +72,10 @@ def collect(  # noqa: C901, PLR0912, PLR0915 (inlined: this loop runs for every 
             shape = known[key]
         except KeyError:
             shape = known[key] = _shape(operation, translator, shapes, header)
+        invoke = operation.invoke_ns
         if shape < 0:
+            if operation.op == "create" and operation.status is None:
+                invoke = 0  # made by nobody's request: it was there by the return, and perhaps long before
             if shape == _ASK and header.level != "run_auth" and (asked := _asked_for(operation)) is not None:
                 key = (*key, asked)
                 if key not in known:
@@ -89,7 +92,6 @@ def collect(  # noqa: C901, PLR0912, PLR0915 (inlined: this loop runs for every 
             history = histories[operation.uuid]
         except KeyError:
             history = _history_of(operation, histories)
-        invoke = operation.invoke_ns
         if end is None:
             history.unknown.append((NEVER, invoke, shape, None, None, number))
             continue

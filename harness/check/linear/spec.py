@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from harness.check.linear.request import ANY, Request
 from harness.check.linear.timed import Timed
-from harness.contract import STATES, covers
+from harness.contract import FINAL_STATES, STATES, covers
 from harness.model import Call, Container, Rules, permitted
 
 
@@ -30,8 +30,6 @@ ANYONE = "?"
 
 OWN = "shown by its lock alone"
 """Stands for the auth of a lock that nothing else shows: such locks differ in nothing but their times."""
-
-_FINAL = frozenset({"Complete", "Cancelled"})
 
 _NO_LOCK = Lock("", "")
 """Equals no lock that a container can be in."""
@@ -82,7 +80,7 @@ class Spec:
         assert container is not None
         if not (
             request.state in (ANY, shown.state)
-            and (request.priority in (ANY, shown.priority) or shown.state in _FINAL)  # Arvados then sets it to 0
+            and (request.priority in (ANY, shown.priority) or shown.state in FINAL_STATES)  # Arvados then sets it to 0
             and request.lock_count in (ANY, shown.lock_count)
             and (request.locked_by is ANY or self._same_holder(shown.locked_by, request.locked_by))
         ):
@@ -209,9 +207,9 @@ def _start_counts(rules: Rules, timed: Sequence[Timed]) -> set[int]:
     sure = [one for one in shown if not one.optional]
     if sure:
         first = min(sure, key=lambda one: one.return_)
-        certain = (
+        certain = [
             one for one in locks if one.request.op == "lock" and not one.optional
-        )  # an update may change nothing
+        ]  # an update may change nothing
         least = sum(1 for one in certain if one.return_ < first.invoke)
         most = sum(1 for one in locks if one.invoke <= first.return_)
         return {

@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+from harness.contract import FINAL_STATES
 from harness.drive.population.choice import Population
 from harness.drive.population.terms import PopulateOptions
 from harness.drive.target import OpenTarget
@@ -11,8 +12,6 @@ from harness.history import Header, Operation
 
 NAME = "population"
 """What histories of populations are called in their header."""
-
-_ENDED = frozenset({"Complete", "Cancelled"})
 
 
 def header_of(population: Population, target: OpenTarget, options: PopulateOptions) -> Header:
@@ -33,9 +32,9 @@ def header_of(population: Population, target: OpenTarget, options: PopulateOptio
 
 def has_ended(operation: Operation) -> bool:
     """Whether a granted operation left, or saw, its container at its end."""
-    if operation.op == "update" and (operation.sent or {}).get("state") in _ENDED:
+    if operation.op == "update" and (operation.sent or {}).get("state") in FINAL_STATES:
         return True
-    return operation.value is not None and operation.value.state in _ENDED
+    return operation.value is not None and operation.value.state in FINAL_STATES
 
 
 def event(op: str, process: str, began_ns: int, pid: int | None) -> Operation:

@@ -40,6 +40,12 @@ def sample(rng: Random, most: int = 8, level: Level | None = None) -> Sample:
     return Sample(operations, header, made)
 
 
+def without_priority(one: Sample) -> Sample:
+    """The same history, of whose creation nothing is told but that it was granted."""
+    bare = [structs.replace(o, sent=None, value=None) if o.op == "create" else o for o in one.operations]
+    return one._replace(operations=bare)
+
+
 def _level(rng: Random) -> Level:
     return "must" if rng.random() < 0.5 else "arvados"
 
@@ -107,6 +113,7 @@ def _operation(rng: Random, call: Call, result: Result, span: tuple[int, int | N
         sent=dict(call.attributes) or None,
         value=value,
         run_auth=call.run_auth,
+        status=200 if call.op == "create" else None,  # by a request: not before it was invoked
     )
 
 

@@ -7,7 +7,7 @@ number stood for, and which run_auth. A number stands for one auth, an auth for 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from harness.contract import covers
 from harness.history import Header, Operation
@@ -25,6 +25,18 @@ def orders_exist(operations: Sequence[Operation], header: Header) -> bool:
     """Whether some order of the operations of one container, which is created among them, is legal."""
     judged = [one for one in operations if one.outcome not in {"limited", "unauthenticated", "missing"}]
     return _extend(judged, None, _Names({}, {}), header)
+
+
+def orders_exist_at_some_priority(operations: Sequence[Operation], header: Header) -> bool:
+    """The same where the creation tells no priority: it may have been any that was shown, or 0, or another."""
+    shown = {one.value.priority for one in operations if one.value is not None and isinstance(one.value.priority, int)}
+    return any(
+        orders_exist([_created_at(one, priority) for one in operations], header) for priority in sorted({0, 1, *shown})
+    )
+
+
+def _created_at(one: Operation, priority: int) -> Operation:
+    return structs.replace(one, sent={"priority": priority}) if one.op == "create" else one
 
 
 def _extend(left: list[Operation], container: Container | None, names: _Names, header: Header) -> bool:

@@ -1,10 +1,10 @@
-"""Small histories at the edges of the contract, right ones and wrong ones; each was once judged wrongly."""
+"""Small histories at the edges of the contract, right ones and wrong ones; nearly each was once judged wrongly."""
 
 from typing import Any
 
 import pytest
 
-from harness.check.linearizable import linearize
+from harness.check.linearizable import ContainerResult, linearize
 from harness.history import Header, Operation, Shown
 
 SHARED, STRANGER = "zzzzz-gj3su-000000000000001", "zzzzz-gj3su-000000000000002"
@@ -19,8 +19,8 @@ def held(auth: str = "a", **more: Any) -> Shown:
     return Shown(**{"state": "Locked", "priority": 1, "locked_by_uuid": SHARED, "auth_uuid": auth, **more})
 
 
-def verdict(*calls: dict[str, Any], level: str = "must") -> str:
-    """Of calls one after the other, but for those that say when they were."""
+def judged(*calls: dict[str, Any], level: str = "must") -> ContainerResult:
+    """What is said of calls one after the other, but for those that say when they were."""
     operations = [
         Operation(
             **{
@@ -36,7 +36,12 @@ def verdict(*calls: dict[str, Any], level: str = "must") -> str:
         for number, call in enumerate(calls)
     ]
     header = Header(level=level, tokens={"shared": SHARED, "stranger": STRANGER})
-    return linearize(operations, header).verdict
+    (result,) = linearize(operations, header).containers
+    return result
+
+
+def verdict(*calls: dict[str, Any], level: str = "must") -> str:
+    return judged(*calls, level=level).verdict
 
 
 CREATE = did("create", sent={"priority": 1})
@@ -68,6 +73,9 @@ RIGHT = {
         *(BARE, did("get", value=Shown(state="Queued", priority=1000)), did("lock", value=held(priority=1000))),
     ),
     "it may be 0": (BARE, did("lock", "refused")),
+    "a container that nobody's request made may have been found before": (
+        *(did("list", value=Shown(found=["u"]), sent={"state": ["Queued"]}), CREATE, did("lock", value=held())),
+    ),
     "it may have been changed before it is seen": (
         *(BARE, did("update", sent={"priority": 5}, return_ns=40), did("get", value=Shown(priority=5))),
         did("get", value=Shown(priority=5)),
@@ -109,6 +117,19 @@ def test_a_container_auth_may_not_unlock_from_arvados_on() -> None:
     assert verdict(*RIGHT["a container auth may unlock below arvados"], level="arvados") == "violated"
 
 
+def test_a_container_that_a_request_made_was_not_found_before() -> None:
+    found = did("list", value=Shown(found=["u"]), sent={"state": ["Queued"]})
+    assert verdict(found, CREATE | {"status": 200}) == "violated"
+
+
+def test_a_counterexample_holds_for_every_priority() -> None:
+    example = judged(BARE, did("get", value=Shown(priority=7)), did("get", value=Shown(priority=8))).counterexample
+    assert example is not None
+    assert {1, 2} <= set(example.operations)
+
+
 def test_a_history_that_shows_a_priority_for_every_read_is_not_tried_with_each() -> None:
     reads = [did("get", value=Shown(priority=number)) for number in range(2, 40)]
-    assert verdict(BARE, *reads) == "unknown"
+    result = judged(BARE, *reads)
+    assert result.verdict == "unknown"
+    assert "a priority that nothing tells" in result.reason

@@ -14,9 +14,9 @@ from harness.check.linear.collect import collect
 from harness.check.linear.shapes import codes_of
 from harness.model import Rules
 from tests.check.linear import mutants
-from tests.check.linear.histories import Sample, sample
+from tests.check.linear.histories import Sample, sample, without_priority
 from tests.check.linear.judges import ALL_PARTS, disagreement, whole_disagreement
-from tests.check.linear.oracle import orders_exist
+from tests.check.linear.oracle import orders_exist, orders_exist_at_some_priority
 from tests.check.linear.simulated import HEADER, Crowd, simulate
 
 POOL = 2500
@@ -66,6 +66,13 @@ def test_the_verdict_agrees_with_every_order(rng: Random) -> None:
 def test_the_verdict_agrees_with_every_order_of_many_more(seed: int) -> None:
     one = sample(Random(seed), level="run_auth" if seed % 8 == 0 else None)
     assert whole_disagreement(one, orders_exist(one.operations, one.header)) == ""
+
+
+def test_a_creation_that_tells_no_priority_agrees_with_every_priority(pool: list[tuple[Sample, bool]]) -> None:
+    bare = [(without_priority(one), exists) for one, exists in pool[::3]]
+    judged = [(one, orders_exist_at_some_priority(one.operations, one.header), exists) for one, exists in bare]
+    assert [one for one, exists, _ in judged if whole_disagreement(one, exists)] == []
+    assert any(exists and not told for _, exists, told in judged)  # what only an untold priority explains
 
 
 def test_the_order_in_which_a_history_is_written_does_not_matter(pool: list[tuple[Sample, bool]]) -> None:
