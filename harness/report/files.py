@@ -57,9 +57,18 @@ def claim(out: Path) -> IO[str]:
 
 
 def drop_reports(out: Path) -> None:
-    """Remove the reports of an earlier run: nobody shall take them for those of the next one."""
-    for name in NAMES.values():
-        (out / name).unlink(missing_ok=True)
+    """Remove the reports of an earlier run: nobody shall take them for those of the next one.
+
+    A run always leaves results.json; where none of ours is, files of these names are somebody else's.
+    """
+    try:
+        with (out / NAMES["json"]).open("rb") as file:
+            is_ours = b'"lockrace-results"' in file.read(200)
+    except OSError:
+        return
+    if is_ours:
+        for name in NAMES.values():
+            (out / name).unlink(missing_ok=True)
 
 
 def write_reports(run: RunResult, out: Path, kinds: Collection[Kind] = ("html", "json")) -> dict[Kind, Path]:

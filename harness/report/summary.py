@@ -165,7 +165,7 @@ def replay_command(run: RunResult, result: ScenarioResult, violation: Violation 
     text = result.replays.get(violation.run, result.replay) if violation is not None else result.replay
     if text.startswith("lockrace "):  # a population: the whole command
         return harmless(text)
-    words = ["lockrace", "replay", text, *aim(run.settings, run.target)]
+    words = ["lockrace", "replay", text, *aim(run.settings, result.history.header.target or run.target)]
     if not result.scenario.path.resolve().is_relative_to(shipped()):
         words += ["--scenarios", relative(result.scenario.path)]
     if run.level != "must":

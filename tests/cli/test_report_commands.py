@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from harness.cli.baseline_command import command as baseline
 from harness.cli.diff_command import command as diff
+from harness.cli.recheck_command import command as recheck
 from harness.cli.report_command import command as report
 from harness.history import Header, HistoryWriter, Operation
 from harness.report.baseline import read_baseline
@@ -85,6 +86,16 @@ def test_histories_of_two_targets_are_in_no_report_together(here: Path) -> None:
     assert code == 2
     assert "several targets (http://bad, http://good)" in said(done)
     assert not (here / "report.html").exists()
+
+
+def test_each_replay_aims_at_the_target_of_its_own_history(here: Path) -> None:
+    for name in ("one", "two"):
+        history(here / f"{name}.jsonl", two_lock(granted_twice=True).operations, target=f"http://{name}")
+    done, code = call(recheck, "one.jsonl", "two.jsonl")
+    assert code == 1
+    (found,) = {line for line in done.output.splitlines() if line.strip().startswith("replay ")}
+    assert "--target http://one" in found
+    assert "http://one, http://two" not in found
 
 
 def test_what_was_violated_was_judged() -> None:

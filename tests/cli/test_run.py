@@ -73,6 +73,7 @@ def test_a_closed_port_is_exit_4_and_one_clear_line(lockrace: Lockrace, tmp_path
     old = tmp_path / "lockrace-out" / "report.html"
     old.parent.mkdir()
     old.write_text("another server's")
+    old.with_name("results.json").write_text('{"format": 1, "kind": "lockrace-results"}')
     done = lockrace("run", "--target", "http://127.0.0.1:9", LOCKRACE_TOKEN=SHARED)
     assert done.returncode == 4
     told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]

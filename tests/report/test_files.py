@@ -24,6 +24,16 @@ def test_reports_of_an_earlier_run_are_dropped_and_nothing_else(tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.parametrize("results", [None, '{"kind": "something else"}'])
+def test_files_of_somebody_else_are_left_though_their_names_are_those_of_reports(tmp_path, results):
+    (tmp_path / "junit.xml").write_text("<testsuites/>")
+    if results is not None:
+        (tmp_path / "results.json").write_text(results)
+    before = sorted(tmp_path.iterdir())
+    drop_reports(tmp_path)
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_a_file_is_replaced_whole_or_left(tmp_path):
     path = tmp_path / "a.txt"
     write_file(path, "first")
