@@ -140,13 +140,13 @@ async def _explore_server(scenario: Scenario, chosen: dict[str, Any]) -> int:
             seed=chosen["seed"],
             budget_s=seconds(chosen["budget"]),
             memory=chosen["out"] / "explored" / f"{scenario.family}.orders.json",
-            memory_key=f"{target.name} {level}",
+            memory_key=" ".join([*aim(settings_of(chosen), target.name), level]),
             progress=_on_terminal(_order_progress),
         )
         _clear()
         _tell_orders(scenario, target, found)
         if found.order is None:
-            return CONFORMS if found.complete else INCONCLUSIVE
+            return CONFORMS if found.complete and not found.inconclusive else INCONCLUSIVE
         on_model = in_order(player(open_model(Rules(level, chosen["max_dispatch_attempts"])), level))
         shrunk = await shrink(scenario, found.order, found.broken, in_order(play), on_model)
     return _tell_violation(shrunk, chosen, aim(settings_of(chosen), target.name))
@@ -163,8 +163,8 @@ def _tell_orders(scenario: Scenario, target: OpenTarget, found: OrderSearch) -> 
     _histogram(found.rows, "orders")
     _say_known(scenario, found.known)
     if found.inconclusive:
-        click.echo(f"{found.inconclusive:,} orders were inconclusive")
-    if found.order is None:
+        click.echo(f"inconclusive: {counted(found.inconclusive, 'order')}; nothing proved")
+    elif found.order is None:
         click.echo("complete: no order violates" if found.complete else "not complete: call again to go on")
 
 
@@ -202,6 +202,9 @@ def _explore_asgi(scenario: Scenario, spec: str, chosen: dict[str, Any]) -> int:
     rate = found.runs / found.seconds if found.seconds else 0
     click.echo(f"{scenario.name} on asgi:{spec}: {found.runs:,} runs in {found.seconds:.1f} s, {rate:,.0f} a second")
     _histogram(found.rows, "runs")
+    if not found.broken and found.inconclusive:
+        click.echo(f"inconclusive: {counted(found.inconclusive, 'run')}; nothing proved")
+        return INCONCLUSIVE
     if not found.broken:
         click.echo("every run within the bound was made: none violates" if found.exhausted else "no run violates")
         return CONFORMS

@@ -59,6 +59,7 @@ class AsgiSearch:
     runs: int = 0
     rows: Counter[tuple[str, ...]] = field(default_factory=Counter)  # outcome -> runs
     seconds: float = 0.0
+    inconclusive: int = 0  # runs of which nothing could be judged
     exhausted: bool = False  # every run within the strategy's bound was made
     broken: Broken = field(default_factory=dict)
     message: str = ""
@@ -111,6 +112,7 @@ class AsgiRun:
         if not self._violated:  # what follows a violation only shrinks and replays it
             self.found.runs += 1
             self.found.rows[played.row()] += 1
+            self.found.inconclusive += played.verdict.runs_judged == 0
             self.found.seconds = time.monotonic() - self._started
             if self._progress is not None:
                 self._progress(self.found)

@@ -63,6 +63,7 @@ async def search_orders(
     """Play orders until one violates, all were played, or the budget or `most` of them is spent.
 
     `memory` is a file that a later call with the same scenario, seed and `memory_key` (target, level) goes on from.
+    A search that came to its end leaves none: what a server did yesterday says nothing of what it does today.
     """
     started = saved_at = time.monotonic()
     plan, listed = _order_plan(scenario, seed)
@@ -147,12 +148,17 @@ def _recall(found: OrderSearch, memory: Path | None, key: str) -> None:
         played, known, inconclusive = int(kept["played"]), int(kept["known"]), int(kept["inconclusive"])
     except (OSError, ValueError, TypeError, KeyError):
         return
+    if found.classes is not None and played >= found.classes:
+        return
     found.rows, found.played, found.resumed = rows, played, played
     found.known, found.inconclusive = known, inconclusive
 
 
 def _remember(found: OrderSearch, memory: Path | None, key: str) -> None:
     if memory is None:
+        return
+    if found.complete:
+        memory.unlink(missing_ok=True)
         return
     kept = {
         "key": key,

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from harness.cli import lockrace
+from harness.cli import exploring_orders, lockrace
 from harness.cli.explore_command import command
+from harness.explore.orders import OrderSearch
 from harness.scenario.loader import load
 from tests.explore.places import stolen_lock
 from tests.limits import LIMIT_S
@@ -194,6 +195,58 @@ def test_an_asgi_violation_is_replayed_from_its_text(tmp_path: Path, monkeypatch
     assert returned(tmp_path, found, *target, "--replay", text) == (1, "violates single_winner\n")
     faithful = ("--target", "asgi:reference_server.asgi:make_app:")
     assert returned(tmp_path, found, *faithful, "--replay", text) == (0, "the run violates nothing\n")
+
+
+SHEDS = """
+from reference_server.asgi import make_app
+
+
+def shedding():
+    app = make_app()
+
+    async def answer(scope, receive, send):
+        if scope["type"] != "http" or not scope["path"].endswith("/lock"):
+            return await app(scope, receive, send)
+        await send({"type": "http.response.start", "status": 429, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    return answer
+"""
+
+
+def test_a_server_that_takes_nothing_is_not_proved_to_be_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCKRACE_TOKEN", "c" * 40)
+    monkeypatch.setenv("LOCKRACE_TOKEN2", "d" * 40)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "shedding_server.py").write_text(SHEDS)
+    target = ("--target", "asgi:shedding_server:shedding:", "--runs", "3")
+    exit_code, output = returned(tmp_path, "--program", "lock,auth", *target)
+    assert exit_code == 3
+    assert "inconclusive: 3 runs; nothing proved" in output
+
+
+def test_orders_that_could_not_be_judged_prove_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def searched(*_: object, **__: object) -> OrderSearch:
+        return OrderSearch(orders=2, classes=2, played=2, inconclusive=1)
+
+    monkeypatch.setattr(exploring_orders, "search_orders", searched)
+    exit_code, output = returned(tmp_path, hunt(tmp_path), "--target", "reference")
+    assert exit_code == 3
+    assert "inconclusive: 1 order; nothing proved" in output
+    assert "complete" not in output
+
+
+def test_an_explored_server_is_explored_anew(tmp_path: Path) -> None:
+    for _ in range(2):
+        exit_code, output = returned(tmp_path, hunt(tmp_path), "--target", "reference", "--budget", "60s")
+        assert exit_code == 0
+        assert "by earlier calls" not in output
+
+
+def test_a_race_that_needs_a_level_says_so_in_the_command(tmp_path: Path) -> None:
+    exit_code, output = returned(tmp_path, "--level", "arvados")
+    assert exit_code == 0
+    assert output.split("play it: lockrace run ")[1].splitlines()[0].endswith(" --level arvados")
 
 
 def test_a_server_that_is_not_there_is_unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

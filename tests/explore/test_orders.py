@@ -130,6 +130,15 @@ def test_a_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert (found.known, found.resumed) == (whole.known, 3 * (calls - 1))
 
 
+def test_a_search_that_came_to_its_end_is_no_proof_of_tomorrow(tmp_path: Path) -> None:
+    scenario, memory = stolen_lock(known=True), tmp_path / "hunt.json"
+    play, seen = counted(on_model())
+    for _ in range(2):
+        seen.clear()
+        found = asyncio.run(search_orders(scenario, play, memory=memory))
+        assert (found.complete, found.resumed, len(seen)) == (True, 0, found.classes)
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"key": 1}', '{"key": "other", "played": 3}', "[]"])
 def test_a_memory_of_something_else_is_no_memory(text: str, tmp_path: Path) -> None:
     memory = tmp_path / "hunt.json"
