@@ -18,7 +18,7 @@ from harness.check.linear.shapes import Shapes, codes_of
 from harness.check.linear.spec import Spec, starts_of
 from harness.check.linear.sweep import try_orders
 from harness.check.linear.timed import Timed
-from harness.check.minimise import SMALL_HISTORY, blame, explain, smallest
+from harness.check.minimise import SMALL_HISTORY, explain, legal_prefix, smallest
 from harness.check.verdict import Counterexample, Linearizability
 from harness.history import Header, Operation
 from harness.model import Rules
@@ -135,7 +135,7 @@ class _Judge:
         found = search(self._spec, timed, starts_of(self._spec.rules, timed), self._bound)
         if found.verdict != "violated":
             return self._result(history, found.verdict)
-        prefix, stuck_number = blame(self._spec, timed, found)
+        prefix, stuck_number = legal_prefix(self._spec, timed, found)
         stuck = len(timed) - 1 if stuck_number is None else _place_of(timed, stuck_number)
         whole = Counterexample(tuple(one.number for one in timed if not one.optional), prefix, stuck_number)
         return self._result(history, "violated", explain(self._spec, timed, stuck) or whole)

@@ -174,10 +174,10 @@ def confirmed(spec: Spec, kept: Sequence[Timed]) -> Counterexample:
     """The counterexample made of these operations, in order of return, judged again by itself."""
     again = search(spec, kept, starts_of(spec.rules, kept))
     assert again.verdict != "linearizable", "a counterexample must violate by itself"  # unknown: too large to judge
-    return Counterexample(tuple(one.number for one in kept), *blame(spec, kept, again))
+    return Counterexample(tuple(one.number for one in kept), *legal_prefix(spec, kept, again))
 
 
-def blame(spec: Spec, kept: Sequence[Timed], found: Found) -> tuple[tuple[int, ...], int | None]:
+def legal_prefix(spec: Spec, kept: Sequence[Timed], found: Found) -> tuple[tuple[int, ...], int | None]:
     """Of operations in order of return that violate: a legal order of all that returned while there still was one, and
     the operation at whose return there was none. Both by number; `found` is what the search said of them all.
 
